@@ -1,0 +1,32 @@
+"""Stream audio into PyTorch training: cut in the compressed domain, shuffle references, decode last."""
+
+from flowmo_data.dataset import StreamingAudioDataset
+from flowmo_data.errors import (
+    AudioFileError,
+    FilesError,
+    FilesNotFoundError,
+    FilesTypeError,
+    FlowmoDataError,
+    MissingPackageError,
+    NoReadableFileError,
+    OptionError,
+    StateError,
+)
+from flowmo_data.loading import ResumableDataLoader
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AudioFileError",
+    "FilesError",
+    "FilesNotFoundError",
+    "FilesTypeError",
+    "FlowmoDataError",
+    "MissingPackageError",
+    "NoReadableFileError",
+    "OptionError",
+    "ResumableDataLoader",
+    "StateError",
+    "StreamingAudioDataset",
+    "__version__",
+]

@@ -1,0 +1,204 @@
+"""Measure one setup, in a process of its own: `python -m flowmo_data.bench.measuring SETUP_AS_JSON`.
+
+It writes a line of JSON for every batch (`{"batch": 3}`) and the measurement at the end (`{"measurement": {...}}`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from functools import partial
+from time import perf_counter
+from typing import Any
+
+import psutil
+from torch.utils.data import DataLoader, IterableDataset
+
+from flowmo_data.bench.setups import Measurement, Setup
+from flowmo_data.dataset import StreamingAudioDataset
+from flowmo_data.decoding import choose_decoder, load_decoder
+from flowmo_data.sharding import Shard
+from flowmo_data.sources import find_sources
+from flowmo_data.tracks import MpegPart, Part
+
+_DECODER_FRAMES = 192
+"""frames that the decoder alone goes through, round and round; held in memory as packets, some 25 MB"""
+
+
+class Recorder:
+    """Takes the times and the memory of a loader's batches."""
+
+    def __init__(self, setup: Setup, report: Callable[[dict[str, Any]], None]) -> None:
+        self._setup, self._report = setup, report
+        self._process = psutil.Process()
+        self._peak_bytes = 0
+
+    def measure(self, batch_sizes: Iterator[int], started: float, count_epochs: Callable[[], float]) -> Measurement:
+        """Go through batches: the first, the warm-up, the timed ones.
+
+        Args:
+            batch_sizes: takes a batch at each step, and gives its number of frames.
+            started: `perf_counter()` before the loader was made.
+            count_epochs: how often the data has been gone through by now.
+        """
+        next(batch_sizes)
+        first = perf_counter()
+        self._note(1)
+        for number in range(1, self._setup.warmup):
+            next(batch_sizes)
+            self._note(number + 1)
+        self._sample_memory()
+        warm, cpu, frames, number = perf_counter(), self._cpu_seconds(), 0, self._setup.warmup
+        while frames < self._setup.batches * self._setup.batch_size:
+            frames += next(batch_sizes)
+            number += 1
+            self._note(number)
+        steady, cpu = perf_counter() - warm, self._cpu_seconds() - cpu
+        epochs = count_epochs()
+        for _ in range(4):  # the clock has stopped: looking at memory takes time
+            self._sample_memory()
+            next(batch_sizes)
+        return Measurement(
+            first_batch_seconds=first - started,
+            warmup_seconds=warm - first,
+            steady_seconds=steady,
+            num_batches=frames / self._setup.batch_size,
+            cpu_seconds=cpu,
+            peak_bytes=self._peak_bytes,
+            epochs=epochs,
+        )
+
+    def _note(self, batch: int) -> None:
+        self._report({"batch": batch})
+
+    def _family(self) -> list[psutil.Process]:
+        return [self._process, *self._process.children(recursive=True)]
+
+    def _cpu_seconds(self) -> float:
+        return sum(sum(process.cpu_times()[:2]) for process in self._family())
+
+    def _sample_memory(self) -> None:
+        self._peak_bytes = max(self._peak_bytes, sum(map(_proportional_bytes, self._family())))
+
+
+def _proportional_bytes(process: psutil.Process) -> int:
+    """A process's memory, what it shares divided among the sharers; its resident set where that is unknown."""
+    memory = process.memory_full_info()
+    return int(getattr(memory, "pss", memory.rss))
+
+
+def measure(setup: Setup, report: Callable[[dict[str, Any]], None]) -> Measurement:
+    """Measure one setup in this process, and report every batch."""
+    return _LOADERS[setup.loader](setup, Recorder(setup, report))
+
+
+def _measure_dataset(setup: Setup, recorder: Recorder) -> Measurement:
+    started = perf_counter()
+    in_place = setup.loader == "flowmo_data batches"
+    dataset = _dataset(setup, decode_threads=setup.decode_threads, batch_size=setup.batch_size if in_place else None)
+    return _measure_loader(setup, recorder, dataset, started, batch_size=None if in_place else setup.batch_size)
+
+
+def _measure_librosa(setup: Setup, recorder: Recorder) -> Measurement:
+    from flowmo_data.bench.baselines import LibrosaDataset, import_librosa
+
+    paths = list(find_sources(setup.files))
+    import_librosa().load(paths[0], duration=0.1)  # what it imports and compiles at first is no part of the measurement
+    started = perf_counter()
+    dataset = LibrosaDataset(
+        paths,
+        samples_per_frame=setup.samples_per_frame,
+        shuffle_buffer_size=setup.shuffle_buffer_size,
+        seed=setup.seed,
+    )
+    return _measure_loader(setup, recorder, dataset, started, batch_size=setup.batch_size)
+
+
+def _measure_whole_file(setup: Setup, recorder: Recorder) -> Measurement:
+    from flowmo_data.bench.baselines import whole_file_batches
+
+    paths, decoder = list(find_sources(setup.files)), choose_decoder(setup.decoder)
+    started = perf_counter()
+    batches = whole_file_batches(
+        paths,
+        decoder=decoder,
+        samples_per_frame=setup.samples_per_frame,
+        shuffle_buffer_size=setup.shuffle_buffer_size,
+        batch_size=setup.batch_size,
+        seed=setup.seed,
+    )
+    return recorder.measure(map(len, batches), started, lambda: 0)
+
+
+def _measure_loader(
+    setup: Setup, recorder: Recorder, dataset: IterableDataset[Any], started: float, *, batch_size: int | None
+) -> Measurement:
+    loader = DataLoader(
+        dataset, batch_size=batch_size, num_workers=setup.num_workers, persistent_workers=setup.num_workers > 0
+    )
+    epochs = 0
+
+    def batch_sizes() -> Iterator[int]:
+        nonlocal epochs
+        while True:
+            epochs += 1
+            for batch in loader:
+                yield len(batch)
+
+    return recorder.measure(batch_sizes(), started, lambda: epochs)
+
+
+def _measure_decoder(setup: Setup, recorder: Recorder) -> Measurement:
+    """The decoder alone, on packets that are in memory, into the buffer that it always uses: the limit."""
+    spans = itertools.islice(_dataset(setup).spans(0, Shard()), _DECODER_FRAMES)
+    frames = [[_decoding(*window) for window in span.timeline.windows(span.start, span.stop)] for span in spans]
+    started = perf_counter()
+
+    def batch_sizes() -> Iterator[int]:
+        endless = itertools.cycle(frames)
+        while True:
+            for windows in itertools.islice(endless, setup.batch_size):
+                for decode in windows:
+                    decode()
+            yield setup.batch_size
+
+    return recorder.measure(batch_sizes(), started, lambda: 0)
+
+
+def _decoding(part: Part, start: int, stop: int) -> Callable[[], object]:
+    """Decoding a window of a part: of MPEG audio the decoder alone, of anything else with the reading."""
+    if isinstance(part, MpegPart):
+        return partial(load_decoder(part.decoder), part.run(start, stop))
+    return partial(part.read, start, stop)
+
+
+def _dataset(setup: Setup, **options: Any) -> StreamingAudioDataset:
+    return StreamingAudioDataset(
+        setup.files,
+        samples_per_frame=setup.samples_per_frame,
+        shuffle_buffer_size=setup.shuffle_buffer_size,
+        decoder=setup.decoder,
+        seed=setup.seed,
+        **options,
+    )
+
+
+_LOADERS = {
+    "flowmo_data": _measure_dataset,
+    "flowmo_data batches": _measure_dataset,
+    "whole-file": _measure_whole_file,
+    "librosa": _measure_librosa,
+    "decoder": _measure_decoder,
+}
+
+
+def _write_line(values: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(values) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    _write_line({"measurement": asdict(measure(Setup.from_json(sys.argv[1]), _write_line))})

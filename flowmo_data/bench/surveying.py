@@ -1,0 +1,44 @@
+"""What is in a corpus: hours, bytes, frames, and what cannot be read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from flowmo_data.errors import AudioFileError
+from flowmo_data.framing import frame_starts
+from flowmo_data.timeline import at_sample_rate
+from flowmo_data.tracks import open_track
+
+
+@dataclass
+class Survey:
+    """The sum over files."""
+
+    num_files: int = 0
+    num_bytes: int = 0
+    hours: float = 0.0
+    """of the files that can be read"""
+    num_frames: int = 0
+    """in an epoch, phases left out"""
+    unreadable: list[str] = field(default_factory=list)
+    """what is wrong with each file that cannot be read"""
+
+
+def survey(paths: Iterable[str], *, sr: int, samples_per_frame: int, decoder: str) -> Survey:
+    """Look at files, decoding nothing."""
+    total = Survey()
+    for path in paths:
+        total.num_files += 1
+        try:
+            timeline = at_sample_rate(open_track(path, decoder), sr, on_other_rate="resample")
+        except AudioFileError as error:
+            total.unreadable.append(str(error))
+            continue
+        total.num_bytes += os.path.getsize(path)
+        total.hours += timeline.num_samples / sr / 3_600
+        total.num_frames += len(
+            frame_starts(timeline.num_samples, samples_per_frame=samples_per_frame, phase=0, framing="pad")
+        )
+    return total

@@ -1,0 +1,18 @@
+"""The command `flowmo-data`. Exit status: 0 done, 1 failed, 2 wrong usage."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line, or say what it needs."""
+    try:
+        from flowmo_data.commands import flowmo_data_command
+    except ModuleNotFoundError as error:
+        sys.exit(f"flowmo-data needs the package {error.name}: pip install 'flowmo_data[cli]'")
+    flowmo_data_command()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""What all commands share: the console, progress, errors in a line, options that take several values."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from flowmo_data.errors import FlowmoDataError
+
+console = Console()
+
+
+def progress() -> Progress:
+    """A progress display, one line for each task."""
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+    )
+
+
+def plain_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Say what went wrong in a line, and exit with status 1."""
+
+    @functools.wraps(command)
+    def guarded(*args: Any, **kwargs: Any) -> None:
+        logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=console)])
+        try:
+            command(*args, **kwargs)
+        except (FlowmoDataError, OSError) as error:
+            click.echo(f"flowmo-data: {error}", err=True)
+            sys.exit(1)
+
+    return guarded
+
+
+class SpacedLists(click.Command):
+    """A command whose repeatable options take several values after one name: `--workers 0 1 2`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Name the option before each of its values, which is how click takes them."""
+        types = {
+            name: option.type for option in self.params if getattr(option, "multiple", False) for name in option.opts
+        }
+        expanded: list[str] = []
+        name = ""
+        for position, arg in enumerate(args):
+            if arg in types:
+                name = arg
+                if position + 1 == len(args):
+                    expanded.append(arg)  # click says that the value is missing
+            elif name and (args[position - 1] == name or _fits(types[name], arg)):
+                expanded += [name, arg]
+            else:
+                name = ""
+                expanded.append(arg)
+        return super().parse_args(ctx, expanded)
+
+
+def _fits(value_type: Any, value: str) -> bool:
+    try:
+        value_type.convert(value, None, None)
+    except click.BadParameter:
+        return False
+    return True

@@ -1,0 +1,17 @@
+"""The command `flowmo-data`, and the commands in it."""
+
+from __future__ import annotations
+
+import click
+
+from flowmo_data import __version__
+from flowmo_data.commands.bench import bench
+
+
+@click.group(name="flowmo-data", context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="flowmo-data")
+def flowmo_data_command() -> None:
+    """Stream audio into PyTorch training."""
+
+
+flowmo_data_command.add_command(bench)

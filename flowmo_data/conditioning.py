@@ -1,0 +1,116 @@
+"""From a track's samples to what is emitted: sample rate, channels, padding, dtype."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from flowmo_data.errors import MissingPackageError, OptionError
+from flowmo_data.tracks import Part
+
+DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.int16)
+_INT16_SCALE = 32_768.0
+
+
+@dataclass(frozen=True, slots=True)
+class ResampledPart:
+    """A part at another sample rate, resampled window by window; a `Part` itself.
+
+    torchaudio resamples with a windowed sinc: with both rates divided by their greatest common divisor, every `old`
+    samples in give `new` samples out, from these and `width` samples on either side (torchaudio.functional.resample,
+    https://ccrma.stanford.edu/~jos/resample). So a window that starts at a multiple of `old`, with `width` samples of
+    context before and behind, gives what resampling the whole file gives.
+    """
+
+    part: Part
+    sample_rate: int
+    """Hz of what comes out"""
+    channels: int = field(init=False)
+    """channels as stored"""
+    num_samples: int = field(init=False)
+    """samples per channel at `sample_rate`"""
+
+    def __post_init__(self) -> None:
+        old, new = self._reduced_rates()
+        object.__setattr__(self, "channels", self.part.channels)
+        object.__setattr__(self, "num_samples", -(-self.part.num_samples * new // old))
+
+    def _reduced_rates(self) -> tuple[int, int]:
+        divisor = math.gcd(self.part.sample_rate, self.sample_rate)
+        return self.part.sample_rate // divisor, self.sample_rate // divisor
+
+    def read(self, start: int, stop: int) -> npt.NDArray[np.float32]:
+        """See `tracks.Part.read`."""
+        old, new = self._reduced_rates()
+        resampler = _resampler(old, new)
+        context = -(-resampler.width // old)  # in blocks of `old` samples
+        first_block = start // new - context
+        begin, end = max(first_block * old, 0), (-(-stop // new) + context) * old
+        samples = torch.from_numpy(self.part.read(begin, min(end, self.part.num_samples)))
+        with torch.inference_mode():
+            out = resampler(samples.T.contiguous())  # (channels, samples); zeros on either side, as at a file's ends
+        skipped = start - begin // old * new
+        resampled: npt.NDArray[np.float32] = out[:, skipped : skipped + stop - start].T.numpy()
+        return resampled
+
+
+@lru_cache(maxsize=16)
+def _resampler(old: int, new: int) -> Any:
+    return import_resample()(old, new)
+
+
+def import_resample() -> Any:
+    """The class `torchaudio.transforms.Resample`.
+
+    Raises:
+        MissingPackageError: torchaudio is not installed, or refuses this build of torch.
+    """
+    try:
+        from torchaudio.transforms import Resample
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+        raise MissingPackageError(
+            f"torchaudio cannot be imported beside torch {torch.__version__} ({error}). It resamples files whose rate "
+            "is not sr=: install the pair that is tested, pip install torch==2.14.1 torchaudio==2.11.0, or set sr= to "
+            "the files' own rate, or on_other_rate='skip'."
+        ) from error
+    return Resample
+
+
+def write_channels(samples: npt.NDArray[np.float32], out: npt.NDArray[np.float32]) -> None:
+    """Copy samples into their place in a frame.
+
+    Args:
+        samples: `(num_samples, channels)` as stored.
+        out: `(1 or 2, num_samples)`. One channel is copied to both of two; for one, all are averaged. Of more than
+            two, the first two are taken for two: front left and front right in every format that has an order.
+    """
+    if len(out) == 1 and samples.shape[1] > 1:
+        np.mean(samples, axis=1, out=out[0])
+    else:
+        np.copyto(out, samples.T[: len(out)])
+
+
+def write_dtype(samples: npt.NDArray[np.float32], out: torch.Tensor) -> None:
+    """Write float32 samples as another dtype.
+
+    Args:
+        samples: of any shape; overwritten.
+        out: of the same shape and one of `DTYPES`. For int16, samples times 32,768, rounded half to even, and clipped.
+    """
+    if out.dtype == torch.int16:
+        np.multiply(samples, _INT16_SCALE, out=samples)
+        np.rint(samples, out=samples)
+        np.clip(samples, -_INT16_SCALE, _INT16_SCALE - 1, out=samples)
+    out.copy_(torch.from_numpy(samples))
+
+
+def check_dtype(dtype: object) -> None:
+    """Raise `OptionError` if this is none of `DTYPES`."""
+    if dtype not in DTYPES:
+        raise OptionError(f"dtype={dtype!r}: take one of {', '.join(map(str, DTYPES))}")

@@ -1,0 +1,267 @@
+"""`StreamingAudioDataset`: cut in the compressed domain, shuffle references, decode last."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
+from multiprocessing.context import get_spawning_popen
+from typing import Any
+
+import torch
+from torch.utils.data import IterableDataset, get_worker_info
+
+from flowmo_data.batching import Slot, batches, frame_slots
+from flowmo_data.epochs import EpochClock
+from flowmo_data.errors import AudioFileError, NoReadableFileError
+from flowmo_data.options import Options
+from flowmo_data.prefetching import ordered_map
+from flowmo_data.resuming import Position, Progress, check_state, identity
+from flowmo_data.sharding import Shard, check_not_sharded_again, current_rank, current_shard
+from flowmo_data.sources import Files, find_sources
+from flowmo_data.spans import Span, SpanStream
+
+_EMPTY_EPOCHS = 100
+"""epochs without a frame for a shard, after which repeat=True gives up; with shuffle, a few can be bad luck"""
+
+
+class StreamingAudioDataset(IterableDataset[Any]):
+    """Shuffled frames of audio from a folder of MP3s, or of whatever libsndfile reads, as `(channels, T)` tensors.
+
+    Each iteration is the next epoch: every file once, in another order, cut at other places, dealt out over ranks and
+    DataLoader workers. Nothing is decoded before the moment it is handed out; what is shuffled is references.
+
+    Args:
+        files: a folder (all levels, known audio suffixes, hidden files left out), a file, a glob, or a sequence of
+            these. Files come in the order of their absolute paths, each once.
+        sr: sample rate of what is emitted, Hz.
+        samples_per_frame: T, the length of a frame in samples; 196,608 is 4.46 s at 44.1 kHz.
+        shuffle_buffer_size: how many frames are shuffled among each other. They are held as references of some
+            200 bytes each, never as audio. Before this a file's frames are in order, so take it several times larger
+            than the number of frames in a file.
+        channels: 1 or 2. Mono is duplicated, stereo is averaged; of more channels, the first two are taken for two.
+        shuffle: False gives all files in order, each from its first sample on (validation).
+        seed: what all randomness comes from, together with the epoch; a whole number from 0 on.
+        framing: "pad" emits every sample once, with zeros in front of a file (a random number of them, the phase, so
+            that cut points differ from epoch to epoch) and behind it. "drop" emits whole frames only, and skips samples
+            where "pad" has zeros; a file shorter than a frame gives nothing.
+        decoder: "minimp3py", "soundfile", or "auto" for the first of these that is installed.
+        decode_threads: threads that decode ahead, in every worker; 0 decodes in the calling thread.
+        on_error: what a file that cannot be read does: "skip" logs one warning and goes on, "raise" raises.
+        on_other_rate: what a file does whose sample rate is not `sr`: "resample" it (torchaudio), "skip", "raise".
+        dtype: torch.float32, float16 or bfloat16, nominally in [-1, 1] (an MP3 may decode to more; it is not
+            clipped); or int16, scaled by 32,768, rounded and clipped.
+        transform: a function from a frame to what is emitted for it. It runs in order, in the thread that iterates.
+        return_info: emit `{"audio": frame, "path": str, "start": int, "num_valid": int}`: the file, the index of the
+            frame's first sample in the file at `sr` (negative where the frame begins with padding), and how many of its
+            samples are not padding.
+        batch_size: None emits frames, for the DataLoader to put together. A number emits batches of so many, the last
+            of a worker's epoch possibly fewer: tensors `(batch_size, channels, T)` that frames are decoded straight
+            into, and whose memory is used again. For `DataLoader(dataset, batch_size=None)`; faster.
+        repeat: go on with the next epoch when one ends, without end: for training that counts steps, and for ranks that
+            must not run out of frames one before the other.
+        rank: this process among the job's ranks. Leave it out to have it looked up when iteration starts:
+            torch.distributed where it is initialised, else RANK and WORLD_SIZE in the environment, else 0 of 1.
+        world_size: number of ranks; given with `rank` or not at all.
+
+    Raises:
+        OptionError: an option has a value that it cannot have.
+        FilesError: `files` names nothing (FilesNotFoundError), or is no path (FilesTypeError).
+        MissingPackageError: the decoder is not installed.
+        AudioFileError: while iterating: a file cannot be read and `on_error="raise"`.
+        NoReadableFileError: while iterating: of all files, none could be read, or with `repeat`, gave a frame.
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        *,
+        sr: int = 44_100,
+        samples_per_frame: int = 196_608,
+        shuffle_buffer_size: int = 1_000,
+        channels: int = 2,
+        shuffle: bool = True,
+        seed: int = 0,
+        framing: str = "pad",
+        decoder: str = "auto",
+        decode_threads: int = 0,
+        on_error: str = "skip",
+        on_other_rate: str = "resample",
+        dtype: torch.dtype = torch.float32,
+        transform: Callable[[torch.Tensor], Any] | None = None,
+        return_info: bool = False,
+        batch_size: int | None = None,
+        repeat: bool = False,
+        rank: int | None = None,
+        world_size: int | None = None,
+    ) -> None:
+        self.options = Options(
+            sr=sr,
+            samples_per_frame=samples_per_frame,
+            shuffle_buffer_size=shuffle_buffer_size,
+            channels=channels,
+            shuffle=shuffle,
+            seed=seed,
+            framing=framing,
+            decoder=decoder,
+            decode_threads=decode_threads,
+            on_error=on_error,
+            on_other_rate=on_other_rate,
+            dtype=dtype,
+            transform=transform,
+            return_info=return_info,
+            batch_size=batch_size,
+            repeat=repeat,
+        )
+        if (rank, world_size) != (None, None):
+            Shard(*current_rank(rank, world_size))
+        self.sources = find_sources(files)
+        self._rank, self._world_size = rank, world_size
+        self._stream = SpanStream(self.sources, self.options)
+        self._clock = EpochClock()
+        self._frozen = False
+        self._shard: Shard | None = None  # of the iteration that runs, or last ran
+        self._progress = Progress(0, 0)
+        self._start: Position | None = None  # of the next iteration, where that is not the start of an epoch
+
+    def __iter__(self) -> Iterator[Any]:
+        if get_worker_info() is not None and not self._frozen:
+            gc.freeze()  # what was inherited is not looked through again: that would copy the pages it is on
+            self._frozen = True
+        rank, world_size = self.rank_and_world_size()
+        shard = current_shard(rank, world_size)
+        check_not_sharded_again(shard)
+        start, self._start = self._start, None
+        if start is None:
+            progress = Progress(self._clock.next(rank, world_size), 0)
+        else:
+            worker, progress = start.of(shard)
+            shard = replace(shard, worker=worker)
+            self._clock.begin_at(progress.epoch, rank, world_size)
+        self._shard, self._progress = shard, progress
+        options = self.options
+        slots = frame_slots(options.batch_size, options.channels, options.samples_per_frame, options.dtype)
+        frames = self._epochs(shard, slots) if options.repeat else self._frames(shard, slots)
+        if self.options.batch_size is None:
+            return (item for item, _ in frames)
+        return batches(frames, self.options.batch_size)
+
+    def _epochs(self, shard: Shard, slots: Iterator[Slot]) -> Iterator[tuple[Any, Slot]]:
+        """Epoch after epoch, without end where there is anything to emit."""
+        empty = 0
+        while self._stream.has_files(shard):
+            empty += 1 if self._progress.handed_out == 0 else 0
+            for frame in self._frames(shard, slots):
+                empty = 0
+                yield frame
+            if empty >= (_EMPTY_EPOCHS if self.options.shuffle else 1):
+                raise NoReadableFileError(
+                    f"repeat=True: {empty} epochs gave no frame to worker {shard.worker} of rank {shard.rank}, which "
+                    f"has every {shard.count}-th of {len(self.sources)} files: they cannot be read, or are shorter "
+                    "than a frame; take fewer workers, or framing='pad', or see what was skipped"
+                )
+            epoch = self._progress.epoch + 1
+            self._clock.went_on(epoch, shard.rank, shard.world_size)
+            self._progress = Progress(epoch, 0)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        if get_spawning_popen() is not None and torch.distributed.is_available() and torch.distributed.is_initialized():
+            state["_rank"], state["_world_size"] = self.rank_and_world_size()  # a spawned worker could not look it up
+        return state
+
+    def spans(self, epoch: int, shard: Shard) -> Iterator[Span]:
+        """An epoch's frames of one shard in the order in which they are emitted, not decoded."""
+        return self._stream.spans(epoch, shard)
+
+    def _frames(self, shard: Shard, slots: Iterator[Slot]) -> Iterator[tuple[Any, Slot]]:
+        """What is emitted for each frame of the epoch that is left."""
+        progress = self._progress
+        spans = islice(self.spans(progress.epoch, shard), progress.handed_out, None)
+        work = zip(spans, slots, strict=False)
+        for decoded in ordered_map(self._decode, work, threads=self.options.decode_threads):
+            progress = replace(progress, handed_out=progress.handed_out + 1)
+            self._progress = progress
+            if isinstance(decoded, AudioFileError):
+                self._stream.refuse(decoded)
+            else:
+                span, slot, num_valid = decoded
+                yield self._finished(span, slot.frame, num_valid), slot
+
+    def _decode(self, work: tuple[Span, Slot]) -> tuple[Span, Slot, int] | AudioFileError:
+        """Decode a span into its slot. Runs in the decode threads."""
+        span, slot = work
+        try:
+            return span, slot, span.timeline.read_into(span.start, slot.frame)
+        except AudioFileError as error:
+            return error
+
+    def _finished(self, span: Span, frame: torch.Tensor, num_valid: int) -> Any:
+        audio = frame if self.options.transform is None else self.options.transform(frame)
+        if not self.options.return_info:
+            return audio
+        return {"audio": audio, "path": span.timeline.path, "start": span.start, "num_valid": num_valid}
+
+    def set_epoch(self, epoch: int) -> None:
+        """Make `epoch` that of the next iteration, in workers that already run too. The one after is `epoch + 1`.
+
+        Args:
+            epoch: a whole number from 0 on.
+        """
+        self._clock.set(epoch, *self.rank_and_world_size())
+
+    @property
+    def next_epoch(self) -> int:
+        """The epoch of the next iteration."""
+        return self._clock.upcoming(self.rank_and_world_size()[0])
+
+    def rank_and_world_size(self) -> tuple[int, int]:
+        """This process's rank and the number of ranks, as given or as looked up now."""
+        return current_rank(self._rank, self._world_size)
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far the iteration of this process is, in its worker: for torchdata's `StatefulDataLoader`.
+
+        Returns:
+            A few numbers and strings, for JSON as for pickle. What was decoded ahead does not count as handed out.
+        """
+        shard = current_shard(*self.rank_and_world_size())
+        if self._start is not None:  # loaded, and not yet begun
+            worker, progress = self._start.of(shard)
+            shard = replace(shard, worker=worker)
+        elif self._shard is not None:
+            shard, progress = self._shard, self._progress
+        else:
+            progress = Progress(self.next_epoch, 0)
+        return {
+            **identity(self.sources, self.options, shard),
+            "rank": shard.rank,
+            "worker": shard.worker,
+            "epoch": progress.epoch,
+            "handed_out": progress.handed_out,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Start the next iteration of this process where `state` was taken: nothing comes twice, nothing is left out.
+
+        The state is used once: the iteration after is a whole epoch.
+
+        Raises:
+            StateError: the state belongs to other files, options, ranks or number of workers. That of another worker is
+                refused when the iteration starts.
+        """
+        shard = current_shard(*self.rank_and_world_size())
+        expected = {**identity(self.sources, self.options, shard), "rank": shard.rank}
+        check_state(state, expected, ("worker", "epoch", "handed_out"))
+        progress = Progress(state["epoch"], state["handed_out"])
+        self.start_at(Position({state["worker"]: progress}, shard.num_workers))
+
+    def start_at(self, position: Position | None) -> None:
+        """Start the next iteration there, in this process or in a worker started from it; None for an epoch's start."""
+        self._start = position
+
+    def progress(self) -> tuple[int, int, int]:
+        """The worker that this process plays, the epoch it is in, and the spans that it has handed out of it."""
+        assert self._shard is not None
+        return self._shard.worker, self._progress.epoch, self._progress.handed_out

@@ -1,0 +1,50 @@
+"""The exceptions of the package, all rooted in `FlowmoDataError`.
+
+Every message names the value or the file, says what was found there, and what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class FlowmoDataError(Exception):
+    """Whatever this package raises on purpose."""
+
+
+class OptionError(FlowmoDataError, ValueError):
+    """An option has a value that it cannot have."""
+
+
+class FilesError(FlowmoDataError, ValueError):
+    """`files` names nothing that can be streamed."""
+
+
+class FilesTypeError(FilesError, TypeError):
+    """`files` is neither a path nor a sequence of paths."""
+
+
+class FilesNotFoundError(FilesError, FileNotFoundError):
+    """A path in `files` does not exist, or no audio file is found under it."""
+
+
+class MissingPackageError(FlowmoDataError, ImportError):
+    """A package that is installed separately is needed, and is not there or does not import."""
+
+
+class StateError(FlowmoDataError, ValueError):
+    """A state belongs to other files, options or shards than the dataset it is loaded into."""
+
+
+class AudioFileError(FlowmoDataError):
+    """One file cannot be read. The message is `path: reason`.
+
+    The one argument is the message, so that the exception comes out of a DataLoader's worker as itself.
+    """
+
+    @classmethod
+    def of(cls, path: str, reason: str) -> AudioFileError:
+        """The error for the file at `path`, because of `reason`."""
+        return cls(f"{path}: {reason}")
+
+
+class NoReadableFileError(AudioFileError):
+    """A whole epoch went by in which no file could be read."""

@@ -1,0 +1,81 @@
+"""What a dataset was asked to do, checked when it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+
+from flowmo_data.conditioning import check_dtype
+from flowmo_data.decoding import choose_decoder
+from flowmo_data.errors import OptionError
+from flowmo_data.framing import check_framing
+
+ON_ERROR = ("skip", "raise")
+ON_OTHER_RATE = ("resample", "skip", "raise")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options of `StreamingAudioDataset`, which describes them.
+
+    Raises:
+        OptionError: an option has a value that it cannot have; the message says which values it can have.
+        MissingPackageError: the decoder is not installed.
+    """
+
+    sr: int
+    samples_per_frame: int
+    shuffle_buffer_size: int
+    channels: int
+    shuffle: bool
+    seed: int
+    framing: str
+    decoder: str
+    decode_threads: int
+    on_error: str
+    on_other_rate: str
+    dtype: torch.dtype
+    transform: Callable[[torch.Tensor], Any] | None
+    return_info: bool
+    batch_size: int | None
+    repeat: bool
+
+    def __post_init__(self) -> None:
+        self._check_number("sr", 1, "a sample rate in Hz, 44100 for instance")
+        self._check_number("samples_per_frame", 1, "the length of a frame in samples, 196608 for instance")
+        self._check_number("shuffle_buffer_size", 1, "how many frames to shuffle among; shuffle=False for file order")
+        self._check_number("seed", 0, "the seed of all that is random")
+        self._check_number("decode_threads", 0, "threads that decode ahead; 0 decodes in the calling thread")
+        if self.batch_size is not None:
+            self._check_number("batch_size", 1, "frames in a batch; None emits frames")
+        if self.channels not in (1, 2):
+            raise OptionError(f"channels={self.channels!r}: take 1 (averaged to mono) or 2 (mono is duplicated)")
+        for name in ("shuffle", "return_info", "repeat"):
+            if not isinstance(getattr(self, name), bool):
+                raise OptionError(f"{name}={getattr(self, name)!r}: take True or False")
+        check_framing(self.framing)
+        check_dtype(self.dtype)
+        if self.on_error not in ON_ERROR:
+            raise OptionError(f"on_error={self.on_error!r}: take 'skip' (one warning per bad file) or 'raise'")
+        if self.on_other_rate not in ON_OTHER_RATE:
+            raise OptionError(
+                f"on_other_rate={self.on_other_rate!r}: take one of {', '.join(map(repr, ON_OTHER_RATE))}"
+            )
+        if self.transform is not None and not callable(self.transform):
+            raise OptionError(
+                f"transform={self.transform!r}: it is not callable; give a function from Tensor to Tensor"
+            )
+        object.__setattr__(self, "decoder", choose_decoder(self.decoder))
+
+    def _check_number(self, name: str, least: int, meaning: str) -> None:
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise OptionError(f"{name}={value!r}: it must be a whole number of at least {least}: {meaning}")
+
+    def order(self) -> dict[str, Any]:
+        """The options that decide which frames come in which order, as JSON holds them."""
+        free = {"decoder", "decode_threads", "on_error", "dtype", "transform", "return_info", "channels", "batch_size"}
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in free}

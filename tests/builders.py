@@ -1,0 +1,98 @@
+"""What tests are made of: signals, files in every state, and what is right for them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile
+
+from flowmo_data.bench.demo import synthetic_music, write_mp3
+from flowmo_data.decoding import DECODERS
+from flowmo_data.mpeg import Section, Walk, walk
+from flowmo_data.sources import Source
+
+DATA = Path(__file__).parent / "data"
+SHARED = Path(__file__).parents[2] / "shared"
+ZOO = SHARED / "zoo"
+CORPUS = SHARED / "corpus"
+
+EVERY_DECODER = [
+    pytest.param(
+        name, marks=pytest.mark.skipif(find_spec(name) is None, reason=f"{name} is not installed; it is optional")
+    )
+    for name in DECODERS
+]
+needs_zoo = pytest.mark.skipif(not ZOO.is_dir(), reason="the zoo of odd files lies beside the checkout, not in it")
+needs_corpus = pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of music lies beside the checkout, not in it")
+
+RATE = 44_100
+
+
+def expected_zoo() -> dict[str, Any]:
+    """What is right for each file of the zoo; empty where there is none."""
+    path = ZOO / "expected.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def music(num_samples: int, *, seed: int = 0, channels: int = 2) -> npt.NDArray[np.float32]:
+    """`(num_samples, channels)` samples."""
+    return synthetic_music(num_samples, seed=seed)[:, :channels]
+
+
+def make_mp3(path: Path, num_samples: int, *, seed: int = 0, channels: int = 2, rate: int = RATE) -> Path:
+    """An MP3 of `num_samples` samples."""
+    write_mp3(path, music(num_samples, seed=seed, channels=channels), rate)
+    return path
+
+
+def make_wav(path: Path, num_samples: int, *, seed: int = 0, channels: int = 2, rate: int = RATE) -> Path:
+    """A 16-bit WAV file."""
+    soundfile.write(path, music(num_samples, seed=seed, channels=channels), rate, subtype="PCM_16")
+    return path
+
+
+def make_ramp(path: Path, first: int, num_samples: int, rate: int = RATE) -> Path:
+    """A mono WAV of floats that count up from `first`, so that every sample of several files is another number."""
+    samples = np.arange(first, first + num_samples, dtype=np.float32)
+    soundfile.write(path, samples, rate, subtype="FLOAT")
+    return path
+
+
+def make_ramps(folder: Path, lengths: Iterable[int]) -> int:
+    """A folder of ramps that go on from file to file; gives the number of samples, which count from 1."""
+    folder.mkdir(exist_ok=True)
+    first = 1
+    for index, length in enumerate(lengths):
+        make_ramp(folder / f"ramp_{index:03d}.wav", first, length)
+        first += length
+    return first - 1
+
+
+def walk_bytes(data: bytes) -> Walk:
+    """Walk bytes in memory."""
+    return walk(lambda start, stop: data[start:stop], len(data))
+
+
+def walk_file(path: Path) -> Walk:
+    """Walk a file."""
+    source = Source.at(str(path))
+    return walk(source.read, source.stamp.size)
+
+
+def packets(data: bytes) -> list[bytes]:
+    """The audio packets of a file that has one section without gaps."""
+    (section,) = walk_bytes(data).sections
+    return packets_of(data, section)
+
+
+def packets_of(data: bytes, section: Section) -> list[bytes]:
+    """The packets of a section without gaps."""
+    stops = [*section.offsets[1:], section.end]
+    return [data[start:stop] for start, stop in zip(section.offsets, stops, strict=True)]

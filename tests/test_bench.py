@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+import soundfile
+import torch
+from builders import make_ramps
+from torch.utils.data import DataLoader
+
+from flowmo_data.bench.baselines import LibrosaDataset, whole_file_batches
+from flowmo_data.bench.demo import make_demo
+from flowmo_data.bench.reporting import Result, recommendation, share_of_limit
+from flowmo_data.bench.setups import Measurement, Setup
+
+
+def test_the_demo_corpus_is_made_once(tmp_path):
+    folder = tmp_path / "demo"
+    paths = list(make_demo(folder, num_files=2, seconds=2))
+    assert sorted(folder.iterdir()) == paths
+    assert all(soundfile.info(path).frames == 2 * 44_100 for path in paths)
+    before = [path.stat().st_mtime_ns for path in paths]
+    assert list(make_demo(folder, num_files=2, seconds=2)) == paths
+    assert [path.stat().st_mtime_ns for path in paths] == before
+
+
+def test_a_setup_survives_its_json():
+    setup = Setup(files=("a", "b c"), num_workers=3)
+    assert Setup.from_json(setup.to_json()) == setup
+
+
+@pytest.fixture
+def ramps(tmp_path):
+    total = make_ramps(tmp_path / "ramps", [40, 90, 7])
+    return sorted(map(str, (tmp_path / "ramps").iterdir())), total
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # librosa's own
+def test_the_librosa_baseline_emits_every_sample(ramps):
+    paths, total = ramps
+    dataset = LibrosaDataset(paths, samples_per_frame=16, shuffle_buffer_size=3, seed=0)
+    for num_workers in (0, 2):
+        frames = torch.cat(list(DataLoader(dataset, batch_size=4, num_workers=num_workers)))
+        assert frames.shape[1:] == (2, 16)
+        assert sorted(frames[:, 0][frames[:, 0] > 0].tolist()) == list(range(1, total + 1))
+
+
+def test_the_whole_file_baseline_emits_batches_without_end(ramps):
+    paths, total = ramps
+    options = {"samples_per_frame": 16, "shuffle_buffer_size": 3, "batch_size": 5, "seed": 0}
+    batches = whole_file_batches(paths, decoder="soundfile", **options)
+    frames = np.concatenate([next(batches) for _ in range(20)])
+    assert frames.shape == (100, 2, 16)
+    assert set(range(1, total + 1)) <= set(frames[:, 0].flatten().tolist())
+
+
+def result(loader, workers, seconds, peak=100, threads=0):
+    run = Measurement(
+        first_batch_seconds=1, warmup_seconds=1, steady_seconds=seconds, num_batches=10, cpu_seconds=1, peak_bytes=peak,
+        epochs=1,
+    )  # fmt: skip
+    return Result(Setup(files=("x",), loader=loader, num_workers=workers, decode_threads=threads), [run])
+
+
+def test_the_share_of_the_limit_counts_the_cores_in_use(monkeypatch):
+    monkeypatch.setattr("flowmo_data.bench.reporting.num_cores", lambda: 4)
+    limit = result("decoder", 0, 1)
+    assert share_of_limit(result("flowmo_data", 0, 2), limit) == 0.5
+    assert share_of_limit(result("flowmo_data", 2, 1), limit) == 0.5
+    assert share_of_limit(result("flowmo_data", 8, 1, threads=2), limit) == 0.25
+    assert share_of_limit(limit, limit) is None
+
+
+def test_of_two_as_fast_the_smaller_is_recommended():
+    results = [result("flowmo_data", 0, 2.0), result("flowmo_data", 2, 1.0, 300), result("flowmo_data", 3, 0.99, 900)]
+    text = recommendation(results, result("decoder", 0, 1))
+    assert "num_workers=2" in text
+    assert "less memory than the fastest (flowmo_data, 3 workers: 10.10)" in text

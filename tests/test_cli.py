@@ -1,0 +1,136 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from builders import make_mp3
+from click.testing import CliRunner
+
+from flowmo_data import __version__
+from flowmo_data.commands import flowmo_data_command
+
+
+def run(*arguments):
+    return CliRunner().invoke(flowmo_data_command, [str(argument) for argument in arguments])
+
+
+def test_help_and_version():
+    assert "bench" in run("--help").output
+    assert run("--version").output == f"flowmo-data, version {__version__}\n"
+    assert "--workers N ..." in run("bench", "--help").output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["bench"], "give a FOLDER of audio, or --demo"),
+        (["bench", "x", "--demo"], "give a FOLDER of audio, or --demo"),
+        (["bench", "--demo", "--workers", "two"], "'two' is not a valid int"),
+        (["bench", "--demo", "--workers"], "requires an argument"),
+        (["bench", "--demo", "--decoder", "ffmpeg"], "'ffmpeg' is not one of"),
+        (["bench", "--demo", "--batches", "0"], "0 is not in the range x>=1"),
+        (["nothing"], "No such command 'nothing'"),
+    ],
+)
+def test_wrong_usage_is_said_and_exits_with_2(arguments, message):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+def test_what_is_not_there_is_said_and_exits_with_1(tmp_path):
+    result = run("bench", tmp_path / "nowhere")
+    assert result.exit_code == 1
+    assert "nowhere': there is no such file or folder" in result.output
+    assert run("bench", tmp_path).exit_code == 1
+
+
+def test_files_that_cannot_be_read_are_said(tmp_path):
+    (tmp_path / "a.mp3").write_bytes(b"text " * 100)
+    result = run("bench", tmp_path, "--workers", "0")
+    assert result.exit_code == 1
+    assert "none of its 1 files can be read" in result.output
+
+
+def test_bench_prints_one_table(tmp_path):
+    for index in range(2):
+        make_mp3(tmp_path / f"{index}.mp3", 60_000, seed=index)
+    options = [
+        "--workers",
+        "0",
+        "3",
+        "--samples-per-frame",
+        "8000",
+        "--batch-size",
+        "2",
+        "--warmup",
+        "2",
+        "--batches",
+        "4",
+    ]
+    written = ["--repeats", "1", "--json", tmp_path / "out.json", "--plot", tmp_path / "out.png"]
+    result = run("bench", tmp_path, *options, *written)
+    assert result.exit_code == 0, result.output
+    first_columns = [line[:14].strip() for line in result.output.splitlines()]
+    assert first_columns.count("flowmo_data") == 4
+    assert "decoder alone" in first_columns
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert report["results"][0]["setup"]["loader"] == "decoder"
+    assert all(len(entry["runs"]) == 1 and entry["batches_per_second"] > 0 for entry in report["results"])
+    assert report["corpus"]["num_files"] == 2
+    assert {"cores", "versions", "date"} <= report["machine"].keys()
+    assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+    assert "Recommended here: num_workers=" in result.output
+    assert "goes through the" not in result.output
+    assert "2 files keep no more than 2 workers busy" in result.output
+
+
+def test_without_its_extra_the_command_says_what_to_install():
+    code = "import sys; sys.modules['click'] = None; from flowmo_data.cli import main; main()"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr == "flowmo-data needs the package click: pip install 'flowmo_data[cli]'\n"
+
+
+def test_measuring_writes_a_line_for_every_batch(tmp_path):
+    from flowmo_data.bench.setups import Measurement, Setup
+
+    make_mp3(tmp_path / "a.mp3", 60_000)
+    setup = Setup(files=(str(tmp_path),), samples_per_frame=5_000, batch_size=2, warmup=2, batches=3)
+    command = [sys.executable, "-m", "flowmo_data.bench.measuring", setup.to_json()]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    messages = [json.loads(line) for line in lines]
+    assert [message["batch"] for message in messages[:-1]] == list(range(1, len(messages)))
+    measurement = Measurement.from_values(messages[-1]["measurement"])
+    assert measurement.first_batch_seconds > 0
+    assert measurement.num_batches >= 3
+    assert measurement.peak_bytes > 10_000_000
+
+
+@pytest.mark.parametrize("baseline", ["whole-file", "librosa"])
+def test_baselines_are_measured_in_a_process_of_their_own(tmp_path, baseline):
+    from flowmo_data.bench.running import run_setups
+    from flowmo_data.bench.setups import Setup
+
+    make_mp3(tmp_path / "a.mp3", 60_000)
+    setup = Setup(
+        files=(str(tmp_path),), loader=baseline, samples_per_frame=5_000, batch_size=2, warmup=1, batches=2,
+        shuffle_buffer_size=3,
+    )  # fmt: skip
+    ((measurement,),) = run_setups([setup], repeats=1, on_batch=lambda index, batch: None)
+    assert measurement.num_batches >= 2
+
+
+def test_a_json_that_cannot_be_written_is_said_before_measuring(tmp_path):
+    make_mp3(tmp_path / "a.mp3", 60_000)
+    result = run("bench", tmp_path, "--json", tmp_path / "no" / "out.json")
+    assert result.exit_code == 1
+    assert "No such file or directory" in result.output
+
+
+def test_a_process_that_fails_says_why(tmp_path):
+    from flowmo_data.bench.running import MeasuringError, run_setups
+    from flowmo_data.bench.setups import Setup
+
+    with pytest.raises(MeasuringError, match="there is no such file or folder"):
+        run_setups([Setup(files=(str(tmp_path / "x"),))], repeats=1, on_batch=lambda index, batch: None)

@@ -1,0 +1,102 @@
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from builders import DATA, DECODERS, EVERY_DECODER, make_mp3, walk_bytes
+
+from flowmo_data import MissingPackageError, OptionError
+from flowmo_data.decoding import choose_decoder, load_decoder, scratch
+from flowmo_data.mpeg import build_run
+
+
+def whole(data, decoder):
+    (section,) = walk_bytes(data).sections
+    run = build_run(section, 0, section.num_packets, lambda start, stop: data[start:stop])
+    return load_decoder(decoder)(run)[section.delay :][: section.num_samples].copy()
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in DATA.glob("*.mp3")))
+def test_decoders_agree(name):
+    if any(parameter.marks and parameter.marks[0].args[0] for parameter in EVERY_DECODER):
+        pytest.skip("only one decoder is installed")
+    data = (DATA / name).read_bytes()
+    one, other = (whole(data, decoder) for decoder in DECODERS)
+    assert np.abs(one - other).max() < 1e-5
+
+
+@pytest.mark.parametrize("decoder", EVERY_DECODER)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_run_of_a_whole_file_is_what_the_decoder_makes_of_the_file(tmp_path, decoder, channels):
+    path = make_mp3(tmp_path / "a.mp3", 100_000, channels=channels)
+    if decoder == "minimp3py":
+        import minimp3py
+
+        expected = minimp3py.read(str(path))[0]
+    else:
+        expected = soundfile.read(path, dtype="float32", always_2d=True)[0]
+    assert np.array_equal(whole(path.read_bytes(), decoder), expected)
+
+
+@pytest.mark.parametrize("decoder", EVERY_DECODER)
+def test_layer_one_is_decoded(decoder):
+    packet = bytes.fromhex("ffffc404") + bytes(12 * 384_000 // 48_000 * 4 - 4)
+    samples = whole(packet * 25, decoder)
+    assert samples.shape == (25 * 384, 2)
+    assert not samples.any()
+
+
+@pytest.mark.parametrize("decoder", EVERY_DECODER)
+@pytest.mark.parametrize("name", ["layer2_named_mp3.mp3", "cbr32_low_bitrate.mp3", "freeformat_400k.mp3"])
+def test_one_packet_alone_is_decoded(decoder, name):
+    data = (DATA / name).read_bytes()
+    (section,) = walk_bytes(data).sections
+    run = build_run(section, 7, 8, lambda start, stop: data[start:stop])
+    assert load_decoder(decoder)(run).shape == (1_152, 2)
+
+
+def test_auto_is_the_first_that_is_installed():
+    expected = next(p.values[0] for p in EVERY_DECODER if not p.marks[0].args[0])
+    assert choose_decoder("auto") == expected
+
+
+def test_an_unknown_decoder_names_those_there_are():
+    with pytest.raises(OptionError, match="decoder='ffmpeg': there is no such decoder; take one of auto, minimp3py"):
+        choose_decoder("ffmpeg")
+
+
+def test_a_decoder_that_is_not_installed_says_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "minimp3py", None)
+    monkeypatch.delitem(sys.modules, "flowmo_data.decoding.minimp3", raising=False)
+    with pytest.raises(MissingPackageError, match=r"pip install 'flowmo_data\[minimp3py\]'"):
+        choose_decoder("minimp3py")
+    assert issubclass(MissingPackageError, ImportError)
+
+
+def test_auto_does_without_minimp3py(monkeypatch):
+    monkeypatch.setattr("flowmo_data.decoding.choosing.find_spec", lambda name: None)
+    assert choose_decoder("auto") == "soundfile"
+
+
+def test_scratch_is_the_same_memory_again():
+    first = scratch(1_000, 2)
+    assert scratch(500, 1).ctypes.data == first.ctypes.data
+    assert scratch(10, 2).flags.c_contiguous
+
+
+@pytest.mark.parametrize("decoder", EVERY_DECODER)
+def test_decoding_leaks_nothing(decoder):
+    import tracemalloc
+
+    data = (DATA / "mpeg25_8000_mono.mp3").read_bytes()
+    (section,) = walk_bytes(data).sections
+    run = build_run(section, 5, 8, lambda start, stop: data[start:stop])
+    decode = load_decoder(decoder)
+    for _ in range(10):
+        decode(run)
+    tracemalloc.start()
+    for _ in range(1_000):
+        decode(run)
+    grown = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert grown < 20_000  # minimp3py alone leaks 64 bytes a call

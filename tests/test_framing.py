@@ -1,0 +1,65 @@
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowmo_data import OptionError
+from flowmo_data.framing import check_framing, frame_starts
+
+sizes = st.integers(1, 50)
+
+
+def starts(num_samples, frame, phase, framing):
+    return list(frame_starts(num_samples, samples_per_frame=frame, phase=phase, framing=framing))
+
+
+@given(st.integers(1, 1_000), sizes, st.data())
+def test_pad_covers_every_sample_once(num_samples, frame, data):
+    phase = data.draw(st.integers(0, frame - 1))
+    covered = [i for start in starts(num_samples, frame, phase, "pad") for i in range(start, start + frame)]
+    assert [i for i in covered if 0 <= i < num_samples] == list(range(num_samples))
+    assert covered[0] == -phase
+
+
+@given(st.integers(1, 1_000), sizes, st.data())
+def test_no_frame_is_all_padding(num_samples, frame, data):
+    phase = data.draw(st.integers(0, frame - 1))
+    for start in starts(num_samples, frame, phase, "pad"):
+        assert start + frame > 0
+        assert start < num_samples
+
+
+@given(st.integers(1, 1_000), sizes, st.data())
+def test_drop_gives_whole_frames_side_by_side(num_samples, frame, data):
+    phase = data.draw(st.integers(0, frame - 1))
+    found = starts(num_samples, frame, phase, "drop")
+    assert bool(found) == (num_samples >= frame)
+    for start in found:
+        assert 0 <= start <= num_samples - frame
+    assert all(b - a == frame for a, b in pairwise(found))
+    if num_samples >= phase + frame:
+        assert found[0] == phase
+        assert len(found) == (num_samples - phase) // frame
+
+
+@pytest.mark.parametrize(
+    ("num_samples", "phase", "framing", "expected"),
+    [
+        (10, 0, "pad", [0, 4, 8]),
+        (8, 0, "pad", [0, 4]),
+        (8, 3, "pad", [-3, 1, 5]),
+        (1, 3, "pad", [-3]),
+        (10, 0, "drop", [0, 4]),
+        (10, 3, "drop", [3]),
+        (5, 3, "drop", [1]),
+        (3, 0, "drop", []),
+    ],
+)
+def test_table(num_samples, phase, framing, expected):
+    assert starts(num_samples, 4, phase, framing) == expected
+
+
+def test_an_unknown_framing_is_refused():
+    with pytest.raises(OptionError, match="framing='crop': take 'pad'"):
+        check_framing("crop")

@@ -1,0 +1,62 @@
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowmo_data.randomness import Permutation, Purpose, below, random_bits
+
+
+def test_the_numbers_never_change():
+    """Other numbers would make every stored state and every published run another one."""
+    assert list(Permutation(8, random_bits(0, 0, Purpose.FILE_ORDER))) == [2, 5, 7, 3, 6, 0, 4, 1]
+    bits = random_bits(42, 3, Purpose.PHASE, 7)
+    assert [below(bits, 196_608) for _ in range(4)] == [50357, 56732, 161987, 19239]
+
+
+def test_the_key_is_all_that_counts():
+    keys = [(0, 0, Purpose.PHASE, 0), (1, 0, Purpose.PHASE, 0), (0, 1, Purpose.PHASE, 0), (0, 0, Purpose.PHASE, 1)]
+    keys += [(0, 0, Purpose.SPAN_ORDER, 0), (0, 0, Purpose.FILE_ORDER)]
+    firsts = [random_bits(*key).random_raw() for key in keys]
+    assert len(set(firsts)) == len(keys)
+    assert firsts == [random_bits(*key).random_raw() for key in keys]
+
+
+def test_below_is_below_and_evenly_spread():
+    bits = random_bits(0, 0, Purpose.PHASE)
+    drawn = [below(bits, 5) for _ in range(5_000)]
+    assert set(drawn) == set(range(5))
+    assert all(900 < drawn.count(number) < 1_100 for number in range(5))
+
+
+def permutation(length, seed=0):
+    return Permutation(length, random_bits(seed, 0, Purpose.FILE_ORDER))
+
+
+@given(st.integers(0, 3_000), st.integers(0, 2**32))
+def test_a_permutation_is_a_permutation(length, seed):
+    assert sorted(permutation(length, seed)) == list(range(length))
+
+
+def test_every_place_is_as_likely():
+    for length in (2, 3, 5, 7):
+        counts = Counter(
+            (place, number) for seed in range(3_000) for place, number in enumerate(permutation(length, seed))
+        )
+        assert len(counts) == length**2
+        assert all(abs(count - 3_000 / length) < 6 * (3_000 / length) ** 0.5 for count in counts.values())
+
+
+def test_neighbours_are_torn_apart():
+    order = list(permutation(10_000))
+    near = sum(abs(a - b) < 100 for a, b in pairwise(order))
+    assert near < 300  # 200 would be chance
+
+
+def test_a_number_of_ten_million_is_found_at_once():
+    order = permutation(10_000_000)
+    assert len({order[place] for place in range(0, 10_000_000, 9_973)}) == len(range(0, 10_000_000, 9_973))
+    assert order[-1:] == [order[9_999_999]]
+    with pytest.raises(IndexError, match="there are 10000000 numbers, none at 10000000"):
+        order[10_000_000]

@@ -1,0 +1,152 @@
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+
+from flowmo_data import AudioFileError, FilesError, FilesNotFoundError, FilesTypeError
+from flowmo_data.sources import Source, Sources, find_sources
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for name in (
+        "b.mp3",
+        "a.MP3",
+        "deep/er/c.flac",
+        "deep/d.wav",
+        ".hidden/e.mp3",
+        "deep/.f.mp3",
+        "notes.txt",
+        "g.jpg",
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return tmp_path
+
+
+def names(files, tree):
+    return [os.path.relpath(path, tree) for path in find_sources(files)]
+
+
+def test_a_folder_gives_its_audio_sorted(tree):
+    assert names(tree, tree) == ["a.MP3", "b.mp3", "deep/d.wav", "deep/er/c.flac"]
+    assert names(str(tree), tree) == names(tree, tree)
+
+
+def test_a_file_is_taken_whatever_it_is_called(tree):
+    assert names(tree / "notes.txt", tree) == ["notes.txt"]
+
+
+def test_globs(tree):
+    assert names(f"{tree}/*.[mM][pP]3", tree) == ["a.MP3", "b.mp3"]
+    assert names(f"{tree}/**/*.wav", tree) == ["deep/d.wav"]
+    assert names(f"{tree}/dee*", tree) == ["deep/d.wav", "deep/er/c.flac"]
+
+
+def test_a_relative_glob_in_a_folder_whose_name_looks_like_a_glob(tree, monkeypatch):
+    strange = tree / "a[b]*"
+    strange.mkdir()
+    (strange / "x.mp3").write_bytes(b"x")
+    monkeypatch.chdir(strange)
+    assert names("*.mp3", tree) == ["a[b]*/x.mp3"]
+
+
+def test_a_file_whose_name_looks_like_a_glob_is_that_file(tree):
+    (tree / "take[1].mp3").write_bytes(b"x")
+    assert names(tree / "take[1].mp3", tree) == ["take[1].mp3"]
+
+
+def test_a_sequence_is_sorted_and_each_file_comes_once(tree):
+    files = [tree / "deep", tree / "b.mp3", f"{tree}/./b.mp3", f"{tree}/*.mp3", tree / "a.MP3"]
+    assert names(files, tree) == ["a.MP3", "b.mp3", "deep/d.wav", "deep/er/c.flac"]
+
+
+def test_relative_paths_are_the_same_files(tree, monkeypatch):
+    monkeypatch.chdir(tree)
+    assert names(["b.mp3", tree / "b.mp3", "deep/../b.mp3"], tree) == ["b.mp3"]
+
+
+def test_links_to_folders_are_followed_once(tree):
+    (tree / "deep" / "loop").symlink_to(tree)
+    assert len(find_sources(tree)) == 4
+
+
+@pytest.mark.parametrize("value", [None, 3, b"bytes.mp3", [3], [None], {"a": 1}, ""], ids=repr)
+def test_what_is_no_path_is_refused_by_name(value):
+    shown = repr(value[0]) if isinstance(value, list) else repr(value)
+    with pytest.raises(FilesTypeError) as caught:
+        find_sources(value)
+    assert f"files={shown}" in str(caught.value)
+    assert isinstance(caught.value, TypeError)
+
+
+def test_what_does_not_exist_is_refused_by_name(tree):
+    with pytest.raises(FilesNotFoundError, match="nowhere.mp3'?: there is no such file or folder"):
+        find_sources([tree / "b.mp3", tree / "nowhere.mp3"])
+    assert issubclass(FilesNotFoundError, FileNotFoundError)
+    assert issubclass(FilesNotFoundError, FilesError)
+
+
+def test_a_folder_without_audio_is_refused(tree):
+    (tree / "empty").mkdir()
+    with pytest.raises(FilesNotFoundError, match=r"empty'?: no file in it ends in \.mp3"):
+        find_sources(tree / "empty")
+    with pytest.raises(FilesNotFoundError, match="no file matches it"):
+        find_sources(f"{tree}/*.aiff")
+    with pytest.raises(FilesNotFoundError, match="there is nothing in it"):
+        find_sources([])
+
+
+def test_paths_that_are_no_text_survive(tmp_path):
+    name = b"caf\xe9 \xff.mp3"
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(b"x")
+    (path,) = find_sources(tmp_path)
+    assert os.fsencode(path).endswith(name)
+
+
+def test_sources_are_a_sequence():
+    sources = Sources(["/c", "/a", "/b"])
+    assert list(sources) == ["/a", "/b", "/c"]
+    assert sources[-1] == "/c"
+    assert sources[1:] == ["/b", "/c"]
+    assert "/b" in sources
+    with pytest.raises(IndexError, match="there are 3 files, none at 3"):
+        sources[3]
+
+
+def test_a_fingerprint_is_that_of_the_paths():
+    assert Sources(["/a", "/b"]).fingerprint() == Sources(["/b", "/a"]).fingerprint()
+    assert Sources(["/a", "/b"]).fingerprint() != Sources(["/ab"]).fingerprint()
+
+
+def test_a_million_paths_are_two_buffers():
+    sources = Sources(f"/music/{i:07d}.mp3" for i in range(100_000))
+    assert len(pickle.dumps(sources)) < 100_000 * 30
+
+
+def test_reading_beyond_the_end_gives_what_there_is(tmp_path):
+    (tmp_path / "a").write_bytes(b"0123456789")
+    source = Source.at(str(tmp_path / "a"))
+    assert source.read(3, 6) == b"345"
+    assert source.read(8, 20) == b"89"
+    assert source.read(20, 30) == b""
+
+
+def test_a_file_that_changed_is_noticed(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"0123456789")
+    source = Source.at(str(path))
+    path.write_bytes(b"01234")
+    with pytest.raises(AudioFileError, match=r"a: changed while it was in use \(10 bytes before, 5 bytes now\)"):
+        source.read(0, 4)
+    path.write_bytes(b"9876543210")
+    os.utime(path, ns=(1, 1))
+    with pytest.raises(AudioFileError, match="10 bytes before, the same size now"):
+        source.read(0, 4)
+    path.unlink()
+    with pytest.raises(AudioFileError, match="a: No such file or directory"):
+        source.read(0, 4)
+    with pytest.raises(AudioFileError, match="No such file or directory"):
+        Source.at(str(path))

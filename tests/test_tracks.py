@@ -1,0 +1,145 @@
+import os
+import random
+
+import numpy as np
+import pytest
+import soundfile
+from builders import DATA, EVERY_DECODER, RATE, make_mp3, make_wav, music
+
+from flowmo_data import AudioFileError
+from flowmo_data.tracks import open_track
+
+FORMATS = [
+    ("wav", "WAV", "PCM_16", RATE), ("wav", "WAV", "PCM_24", RATE), ("wav", "WAV", "FLOAT", 22_050),
+    ("flac", "FLAC", "PCM_16", RATE), ("ogg", "OGG", "VORBIS", RATE), ("opus", "OGG", "OPUS", 48_000),
+    ("aiff", "AIFF", "PCM_16", RATE), ("au", "AU", "PCM_16", RATE), ("caf", "CAF", "PCM_16", RATE),
+    ("w64", "W64", "PCM_16", RATE), ("rf64", "RF64", "PCM_16", RATE),
+]  # fmt: skip
+
+
+def write(path, samples, rate, container, subtype):
+    with soundfile.SoundFile(path, "w", rate, samples.shape[1], format=container, subtype=subtype) as opened:
+        for start in range(0, len(samples), 4_096):
+            opened.write(samples[start : start + 4_096])
+
+
+@pytest.mark.parametrize(("suffix", "container", "subtype", "rate"), FORMATS)
+def test_windows_of_other_formats_are_slices_of_the_whole(tmp_path, suffix, container, subtype, rate):
+    path = tmp_path / f"a.{suffix}"
+    write(path, music(3 * rate), rate, container, subtype)
+    whole = soundfile.read(path, dtype="float32", always_2d=True)[0]
+    (part,) = open_track(str(path), "soundfile").parts
+    assert (part.num_samples, part.sample_rate, part.channels) == (len(whole), rate, 2)
+    draw = random.Random(0)
+    windows = [sorted(draw.sample(range(len(whole) + 1), 2)) for _ in range(20)]
+    windows += [(len(whole) - length, len(whole)) for length in (1, 50, 999, 5_000, 20_000)]
+    for start, stop in windows:
+        assert np.array_equal(part.read(start, stop), whole[start:stop])
+
+
+@pytest.mark.parametrize("decoder", EVERY_DECODER)
+def test_the_bytes_decide_and_not_the_name(tmp_path, decoder):
+    make_wav(tmp_path / "a.wav", 5_000).rename(tmp_path / "a.mp3")
+    make_mp3(tmp_path / "b.mp3", 6_000).rename(tmp_path / "b.wav")
+    assert open_track(str(tmp_path / "a.mp3"), decoder).parts[0].num_samples == 5_000
+    assert open_track(str(tmp_path / "b.wav"), decoder).parts[0].num_samples == 6_000
+
+
+def test_flac_behind_an_id3_tag_is_flac(tmp_path):
+    path = tmp_path / "a.flac"
+    soundfile.write(path, music(5_000), RATE)
+    path.write_bytes(b"ID3\x04\x00\x00\x00\x00\x01\x00" + bytes(128) + path.read_bytes())
+    (part,) = open_track(str(path), "soundfile").parts
+    assert part.num_samples == 5_000
+    assert np.abs(part.read(0, 5_000) - music(5_000)).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", r"the file is empty \(0 bytes\)"),
+        (b"\xff", "no MPEG audio packets in its 1 bytes"),
+        (b"this is text. " * 500, "its first bytes, b'this is text', are those of no other format"),
+        (b"ID3\x04\x00\x00\x00\x00\x01\x00" + bytes(128), "no MPEG audio packets in its 138 bytes"),
+        (random.Random(0).randbytes(50_000), "no MPEG audio packets in its 50000 bytes"),
+        (b"RIFF" + bytes(100), "and libsndfile, which its first bytes are for, says"),
+        (b"fLaC" + bytes(100), "and libsndfile, which its first bytes are for, says"),
+    ],
+    ids=["empty", "byte", "text", "tag", "noise", "riff", "flac"],
+)
+def test_what_is_no_audio_is_named_with_its_reason(tmp_path, content, reason):
+    path = tmp_path / "a.mp3"
+    path.write_bytes(content)
+    with pytest.raises(AudioFileError, match=reason) as caught:
+        open_track(str(path), "soundfile")
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_a_folder_and_a_missing_file_are_audio_file_errors(tmp_path):
+    with pytest.raises(AudioFileError, match="Is a directory"):
+        open_track(str(tmp_path), "soundfile")
+    with pytest.raises(AudioFileError, match="No such file or directory"):
+        open_track(str(tmp_path / "a.mp3"), "soundfile")
+
+
+def test_a_wav_without_samples_is_an_audio_file_error(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros((0, 2), np.float32), RATE)
+    with pytest.raises(AudioFileError, match="there are no samples behind it"):
+        open_track(str(tmp_path / "a.wav"), "soundfile")
+
+
+@pytest.mark.parametrize(("suffix", "container", "subtype"), [("flac", "FLAC", "PCM_16"), ("wav", "WAV", "PCM_16")])
+def test_a_file_cut_off_is_as_long_as_what_can_be_read(tmp_path, suffix, container, subtype):
+    path = tmp_path / f"a.{suffix}"
+    write(path, music(2 * RATE), RATE, container, subtype)
+    os.truncate(path, path.stat().st_size // 2)
+    (part,) = open_track(str(path), "soundfile").parts
+    assert RATE * 0.8 < part.num_samples < RATE * 1.2
+    assert np.abs(part.read(0, 40_000) - music(2 * RATE)[:40_000]).max() < 1e-4
+
+
+@pytest.mark.parametrize("decoder", EVERY_DECODER)
+def test_a_change_inside_gives_parts_of_their_own_rate(tmp_path, decoder):
+    make_mp3(tmp_path / "1.mp3", 30_000)
+    make_mp3(tmp_path / "2.mp3", 40_000, rate=48_000)
+    make_mp3(tmp_path / "3.mp3", 20_000, channels=1)
+    joined = tmp_path / "joined.mp3"
+    joined.write_bytes(b"".join((tmp_path / f"{i}.mp3").read_bytes() for i in (1, 2, 3)))
+    parts = open_track(str(joined), decoder).parts
+    assert [(p.num_samples, p.sample_rate, p.channels) for p in parts] == [
+        (30_000, 44_100, 2), (40_000, 48_000, 2), (20_000, 44_100, 1),
+    ]  # fmt: skip
+    for number, part in enumerate(parts, 1):
+        (alone,) = open_track(str(tmp_path / f"{number}.mp3"), decoder).parts
+        assert np.array_equal(part.read(5_000, 9_000).copy(), alone.read(5_000, 9_000))
+
+
+def test_damage_is_told_in_words(tmp_path):
+    data = (DATA / "cbr32_low_bitrate.mp3").read_bytes()
+    path = tmp_path / "a.mp3"
+    path.write_bytes(data[:9_000] + bytes(800) + data[9_000:])
+    assert open_track(str(path), "soundfile").damage == "800 bytes inside are no audio packets"
+    data = make_mp3(tmp_path / "b.mp3", 3 * RATE).read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    assert "its header states 116 audio packets and " in open_track(str(path), "soundfile").damage
+    assert open_track(str(tmp_path / "b.mp3"), "soundfile").damage == ""
+
+
+@pytest.mark.parametrize("make", [make_mp3, make_wav])
+def test_a_file_replaced_while_in_use_is_not_read(tmp_path, make):
+    path = make(tmp_path / "a.audio.mp3" if make is make_mp3 else tmp_path / "a.wav", 50_000)
+    (part,) = open_track(str(path), "soundfile").parts
+    part.read(0, 100)
+    make(path, 60_000, seed=1)
+    with pytest.raises(AudioFileError, match="changed while it was in use"):
+        part.read(0, 100)
+    path.unlink()
+    with pytest.raises(AudioFileError, match="No such file or directory"):
+        part.read(0, 100)
+
+
+@pytest.mark.parametrize("decoder", EVERY_DECODER)
+def test_digital_silence_is_zero(tmp_path, decoder):
+    soundfile.write(tmp_path / "a.mp3", np.zeros((60_000, 2), np.float32), RATE)
+    (part,) = open_track(str(tmp_path / "a.mp3"), decoder).parts
+    assert not part.read(0, 60_000).any()
