@@ -10,6 +10,7 @@ from flowmo_data.errors import (
     MissingPackageError,
     NoReadableFileError,
     OptionError,
+    SampleRateError,
     StateError,
 )
 from flowmo_data.loading import ResumableDataLoader
@@ -26,6 +27,7 @@ __all__ = [
     "NoReadableFileError",
     "OptionError",
     "ResumableDataLoader",
+    "SampleRateError",
     "StateError",
     "StreamingAudioDataset",
     "__version__",

@@ -11,7 +11,10 @@ import torch
 from torch.multiprocessing.reductions import reduce_tensor
 from torch.utils.data import default_collate
 from torch.utils.data._utils.collate import default_collate_fn_map
+from torch.utils.data._utils.fetch import _IterableDatasetFetcher
 
+from flowmo_data.callers import callers
+from flowmo_data.errors import OptionError
 from flowmo_data.recycling import batch_memory, head
 
 
@@ -41,6 +44,20 @@ def _reduce_frame(frame: Frame) -> Any:
 
 
 ForkingPickler.register(Frame, _reduce_frame)
+
+
+def check_not_batched_again() -> None:
+    """Raise if a DataLoader is about to make batches of batches.
+
+    Raises:
+        OptionError: its own batch size is set.
+    """
+    for caller in callers():
+        if isinstance(caller, _IterableDatasetFetcher) and caller.auto_collation:
+            raise OptionError(
+                "batch_size= is set for the dataset and for the DataLoader, which would give batches of batches: "
+                "take DataLoader(dataset, batch_size=None), or leave the dataset's out"
+            )
 
 
 class Slot(NamedTuple):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from flowmo_data.errors import MissingPackageError, OptionError
-from flowmo_data.tracks import Part
+from flowmo_data.tracks import Part, Window
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.int16)
 _INT16_SCALE = 32_768.0
@@ -45,19 +45,20 @@ class ResampledPart:
         divisor = math.gcd(self.part.sample_rate, self.sample_rate)
         return self.part.sample_rate // divisor, self.sample_rate // divisor
 
-    def read(self, start: int, stop: int) -> npt.NDArray[np.float32]:
+    def read(self, start: int, stop: int) -> Window:
         """See `tracks.Part.read`."""
         old, new = self._reduced_rates()
         resampler = _resampler(old, new)
         context = -(-resampler.width // old)  # in blocks of `old` samples
         first_block = start // new - context
         begin, end = max(first_block * old, 0), (-(-stop // new) + context) * old
-        samples = torch.from_numpy(self.part.read(begin, min(end, self.part.num_samples)))
+        window = self.part.read(begin, min(end, self.part.num_samples))
+        samples = torch.from_numpy(window.samples)
         with torch.inference_mode():
             out = resampler(samples.T.contiguous())  # (channels, samples); zeros on either side, as at a file's ends
         skipped = start - begin // old * new
         resampled: npt.NDArray[np.float32] = out[:, skipped : skipped + stop - start].T.numpy()
-        return resampled
+        return Window(resampled, min(-(-window.num_lost * new // old), len(resampled)))
 
 
 @lru_cache(maxsize=16)
@@ -76,8 +77,9 @@ def import_resample() -> Any:
     except (ImportError, OSError, RuntimeError, AttributeError) as error:
         raise MissingPackageError(
             f"torchaudio cannot be imported beside torch {torch.__version__} ({error}). It resamples files whose rate "
-            "is not sr=: install the pair that is tested, pip install torch==2.14.1 torchaudio==2.11.0, or set sr= to "
-            "the files' own rate, or on_other_rate='skip'."
+            "is not sr=, and its wheels want the build of torch that they were made for, not a CPU-only one: install "
+            "the pair that is tested, pip install torch==2.14.1 torchaudio==2.11.0, or set sr= to the files' own rate, "
+            "or on_other_rate='skip'."
         ) from error
     return Resample
 

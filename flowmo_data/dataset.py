@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from flowmo_data.batching import Slot, batches, frame_slots
+from flowmo_data.batching import Slot, batches, check_not_batched_again, frame_slots
 from flowmo_data.epochs import EpochClock
 from flowmo_data.errors import AudioFileError, NoReadableFileError
 from flowmo_data.options import Options
@@ -21,6 +21,7 @@ from flowmo_data.resuming import Position, Progress, check_state, identity
 from flowmo_data.sharding import Shard, check_not_sharded_again, current_rank, current_shard
 from flowmo_data.sources import Files, find_sources
 from flowmo_data.spans import Span, SpanStream
+from flowmo_data.timeline import Filled
 
 _EMPTY_EPOCHS = 100
 """epochs without a frame for a shard, after which repeat=True gives up; with shuffle, a few can be bad luck"""
@@ -132,6 +133,8 @@ class StreamingAudioDataset(IterableDataset[Any]):
         rank, world_size = self.rank_and_world_size()
         shard = current_shard(rank, world_size)
         check_not_sharded_again(shard)
+        if self.options.batch_size is not None:
+            check_not_batched_again()
         start, self._start = self._start, None
         if start is None:
             progress = Progress(self._clock.next(rank, world_size), 0)
@@ -186,10 +189,12 @@ class StreamingAudioDataset(IterableDataset[Any]):
             if isinstance(decoded, AudioFileError):
                 self._stream.refuse(decoded)
             else:
-                span, slot, num_valid = decoded
-                yield self._finished(span, slot.frame, num_valid), slot
+                span, slot, filled = decoded
+                if filled.num_lost:
+                    self._stream.tell_lost(span, filled.num_lost)
+                yield self._finished(span, slot.frame, filled.num_valid), slot
 
-    def _decode(self, work: tuple[Span, Slot]) -> tuple[Span, Slot, int] | AudioFileError:
+    def _decode(self, work: tuple[Span, Slot]) -> tuple[Span, Slot, Filled] | AudioFileError:
         """Decode a span into its slot. Runs in the decode threads."""
         span, slot = work
         try:

@@ -40,10 +40,21 @@ class AudioFileError(FlowmoDataError):
     The one argument is the message, so that the exception comes out of a DataLoader's worker as itself.
     """
 
+    path = ""
+    """the file; unknown in the main process where a worker raised"""
+    reason = ""
+    """what is wrong with it"""
+
     @classmethod
     def of(cls, path: str, reason: str) -> AudioFileError:
         """The error for the file at `path`, because of `reason`."""
-        return cls(f"{path}: {reason}")
+        error = cls(f"{path}: {reason}")
+        error.path, error.reason = path, reason
+        return error
+
+
+class SampleRateError(AudioFileError):
+    """A file is at another sample rate, and that is not wanted."""
 
 
 class NoReadableFileError(AudioFileError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
@@ -13,6 +14,7 @@ from flowmo_data.decoding import choose_decoder
 from flowmo_data.errors import OptionError
 from flowmo_data.framing import check_framing
 
+_LARGEST = (1 << 31) - 1
 ON_ERROR = ("skip", "raise")
 ON_OTHER_RATE = ("resample", "skip", "raise")
 
@@ -47,7 +49,7 @@ class Options:
         self._check_number("sr", 1, "a sample rate in Hz, 44100 for instance")
         self._check_number("samples_per_frame", 1, "the length of a frame in samples, 196608 for instance")
         self._check_number("shuffle_buffer_size", 1, "how many frames to shuffle among; shuffle=False for file order")
-        self._check_number("seed", 0, "the seed of all that is random")
+        self._check_number("seed", 0, "the seed of all that is random", most=math.inf)
         self._check_number("decode_threads", 0, "threads that decode ahead; 0 decodes in the calling thread")
         if self.batch_size is not None:
             self._check_number("batch_size", 1, "frames in a batch; None emits frames")
@@ -70,10 +72,12 @@ class Options:
             )
         object.__setattr__(self, "decoder", choose_decoder(self.decoder))
 
-    def _check_number(self, name: str, least: int, meaning: str) -> None:
+    def _check_number(self, name: str, least: int, meaning: str, *, most: float = _LARGEST) -> None:
         value = getattr(self, name)
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise OptionError(f"{name}={value!r}: it must be a whole number of at least {least}: {meaning}")
+        if value > most:
+            raise OptionError(f"{name}={value!r}: it must be at most {most}: {meaning}")
 
     def order(self) -> dict[str, Any]:
         """The options that decide which frames come in which order, as JSON holds them."""

@@ -10,18 +10,17 @@ Here with 2 ranks of 2 workers each.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch.distributed
 from torch.utils.data import get_worker_info
 
+from flowmo_data.callers import callers
 from flowmo_data.errors import OptionError
 from flowmo_data.randomness import Permutation, Purpose, random_bits
 
 _SECOND_SHARDERS = ("IterableDatasetShard", "DataLoaderDispatcher")
-_FRAMES_LOOKED_AT = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +97,14 @@ def check_not_sharded_again(shard: Shard) -> None:
     """
     if shard.world_size == 1:
         return
-    frame = sys._getframe(1).f_back
-    for _ in range(_FRAMES_LOOKED_AT):
-        if frame is None:
-            return
-        name = type(frame.f_locals.get("self")).__name__
+    for caller in callers():
+        name = type(caller).__name__
         if name in _SECOND_SHARDERS:
             raise OptionError(
                 f"{name} would shard what is sharded already: this dataset gives each of {shard.world_size} ranks its "
                 "own files. Do not pass its loader to accelerator.prepare(), only model and optimizer; or give the "
                 "dataset rank=0, world_size=1 and leave sharding to Accelerate"
             )
-        frame = frame.f_back
 
 
 def epoch_order(num_files: int, *, seed: int, epoch: int, shuffle: bool) -> Sequence[int]:

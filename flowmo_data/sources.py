@@ -11,7 +11,7 @@ from typing import Union, overload
 
 import numpy as np
 
-from flowmo_data.errors import AudioFileError, FilesNotFoundError, FilesTypeError
+from flowmo_data.errors import AudioFileError, FilesError, FilesNotFoundError, FilesTypeError
 
 AUDIO_SUFFIXES = (
     ".mp3", ".mp2", ".mp1", ".mpga", ".wav", ".wave", ".w64", ".rf64", ".flac", ".ogg", ".oga", ".opus",
@@ -65,7 +65,7 @@ class Source:
             descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
             try:
                 status = os.fstat(descriptor)
-                data = os.pread(descriptor, max(min(stop, self.stamp.size) - start, 0), start)
+                data = _read_all(descriptor, start, min(stop, self.stamp.size))
             finally:
                 os.close(descriptor)
         except OSError as error:
@@ -84,6 +84,14 @@ class Source:
                 f"changed while it was in use ({self.stamp.size} bytes before, {now} now); "
                 "leave files alone while they are streamed",
             )
+
+
+def _read_all(descriptor: int, start: int, stop: int) -> bytes:
+    """The bytes `[start, stop)`: `pread` may give fewer than are there, and does past 2 GB."""
+    data = os.pread(descriptor, max(stop - start, 0), start)
+    while start + len(data) < stop and (more := os.pread(descriptor, stop - start - len(data), start + len(data))):
+        data += more
+    return data
 
 
 class Sources(Sequence[str]):
@@ -150,8 +158,10 @@ def _expand(entry: object) -> Iterator[str]:
     if not isinstance(entry, (str, os.PathLike)):
         raise FilesTypeError(_wrong_type(entry))
     path = os.fspath(entry)
-    if not isinstance(path, str) or not path:
+    if not isinstance(path, str):
         raise FilesTypeError(_wrong_type(entry))
+    if not path:
+        raise FilesNotFoundError("files='': an empty path; name a folder, a file or a glob ('.' is the current folder)")
     absolute = os.path.abspath(path)
     if os.path.isfile(absolute):
         yield absolute
@@ -184,7 +194,14 @@ def _walk_folder(folder: str) -> Iterator[str]:
         if (identity.st_dev, identity.st_ino) in seen:
             continue
         seen.add((identity.st_dev, identity.st_ino))
-        with os.scandir(current) as entries:
+        try:
+            entries = os.scandir(current)
+        except OSError as error:
+            raise FilesError(
+                f"files: the folder {current} cannot be listed ({error.strerror}); make it readable, or name the "
+                "folders beside it"
+            ) from error
+        with entries:
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
@@ -196,6 +213,6 @@ def _walk_folder(folder: str) -> Iterator[str]:
 
 def _wrong_type(value: object) -> str:
     return (
-        f"files={value!r}: a {type(value).__name__} names no file; "
+        f"files={value!r}: {type(value).__name__} is not a type that names a file; "
         "give a str or a pathlib.Path of a folder, a file or a glob, or a sequence of these"
     )

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from flowmo_data.errors import AudioFileError, NoReadableFileError, OptionError
+from flowmo_data.errors import AudioFileError, NoReadableFileError, OptionError, SampleRateError
 from flowmo_data.framing import frame_starts
 from flowmo_data.options import Options
 from flowmo_data.randomness import Purpose, below, random_bits
@@ -35,7 +35,7 @@ class SpanStream:
 
     def __init__(self, sources: Sources, options: Options) -> None:
         self._sources, self._options = sources, options
-        self._told: set[str] = set()
+        self._told: set[tuple[str, str]] = set()
 
     def spans(self, epoch: int, shard: Shard) -> Iterator[Span]:
         """A shard's spans in the order in which their frames are emitted.
@@ -66,14 +66,25 @@ class SpanStream:
         return shard.index < len(self._sources)
 
     def refuse(self, error: AudioFileError) -> None:
-        """Raise the error, or log it once, whichever was asked for."""
-        if self._options.on_error == "raise":
+        """Raise the error, or warn of the file, whichever was asked for."""
+        options = self._options
+        if (options.on_other_rate if isinstance(error, SampleRateError) else options.on_error) == "raise":
             raise error
-        self._warn(f"skipped {error}")
+        self._warn("skipped", error.path, f"skipped {error}")
 
-    def _warn(self, message: str) -> None:
-        if message not in self._told:
-            self._told.add(message)
+    def tell_lost(self, span: Span, num_lost: int) -> None:
+        """Warn that samples of a span are silence."""
+        self._warn(
+            "silence",
+            span.timeline.path,
+            f"{span.timeline.path}: {num_lost} samples from {max(span.start, 0)} on cannot be decoded and are silence; "
+            "more of it may be",
+        )
+
+    def _warn(self, kind: str, path: str, message: str) -> None:
+        """Log the first message of a kind about a file: one for all epochs, in each worker."""
+        if (path, kind) not in self._told:
+            self._told.add((path, kind))
             logger.warning("%s", message)
 
     def _open(self, mine: Iterable[int], order: Iterable[int]) -> Iterator[tuple[int, Timeline]]:
@@ -93,9 +104,13 @@ class SpanStream:
 
     def _open_one(self, index: int) -> Timeline:
         track = open_track(self._sources[index], self._options.decoder)
-        if track.damage:
-            self._warn(f"{track.path}: {track.damage}; the rest is read")
-        return at_sample_rate(track, self._options.sr, on_other_rate=self._options.on_other_rate)
+        timeline = at_sample_rate(track, self._options.sr, on_other_rate=self._options.on_other_rate)
+        damage = [track.damage] if track.damage else []
+        if len(timeline.parts) < len(track.parts):
+            damage.append(f"the parts of it that are not at sr={self._options.sr} are skipped")
+        if damage:
+            self._warn("damage", track.path, f"{track.path}: {'; '.join(damage)}; the rest is read")
+        return timeline
 
     def _check_some_readable(self, order: Iterable[int]) -> None:
         reason = ""

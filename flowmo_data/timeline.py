@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +12,17 @@ import torch
 
 from flowmo_data.conditioning import ResampledPart, write_channels, write_dtype
 from flowmo_data.decoding import scratch
-from flowmo_data.errors import AudioFileError
+from flowmo_data.errors import SampleRateError
 from flowmo_data.tracks import Part, Track
+
+
+class Filled(NamedTuple):
+    """What a frame was filled with."""
+
+    num_valid: int
+    """samples that are not padding"""
+    num_lost: int
+    """samples of these that are silence, because what stands there cannot be decoded"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +46,12 @@ class Timeline:
         """Samples per channel."""
         return sum(part.num_samples for part in self.parts)
 
-    def read_into(self, start: int, frame: torch.Tensor) -> int:
+    def read_into(self, start: int, frame: torch.Tensor) -> Filled:
         """Fill a frame with the samples from `start` on, and with zeros where the timeline has none.
 
         Args:
             start: index of the frame's first sample; negative where the frame begins with padding.
             frame: of the shape `(1 or 2, samples_per_frame)` and one of `conditioning.DTYPES`.
-
-        Returns:
-            How many samples of the frame are not padding.
 
         Raises:
             AudioFileError: the file cannot be read any more.
@@ -52,20 +59,22 @@ class Timeline:
         if frame.dtype == torch.float32:
             return self._read_into(start, frame.numpy())
         samples = scratch(*frame.shape, name="frame")
-        num_valid = self._read_into(start, samples)
+        filled = self._read_into(start, samples)
         write_dtype(samples, frame)
-        return num_valid
+        return filled
 
-    def _read_into(self, start: int, frame: npt.NDArray[np.float32]) -> int:
+    def _read_into(self, start: int, frame: npt.NDArray[np.float32]) -> Filled:
         filled = min(max(-start, 0), frame.shape[1])
         frame[:, :filled] = 0
-        num_valid = 0
+        num_valid = num_lost = 0
         for part, begin, end in self.windows(start, start + frame.shape[1]):
-            write_channels(part.read(begin, end), frame[:, filled : filled + end - begin])
+            window = part.read(begin, end)
+            write_channels(window.samples, frame[:, filled : filled + end - begin])
             filled += end - begin
             num_valid += end - begin
+            num_lost += window.num_lost
         frame[:, filled:] = 0
-        return num_valid
+        return Filled(num_valid, num_lost)
 
     def windows(self, start: int, stop: int) -> Iterator[tuple[Part, int, int]]:
         """The parts that `[start, stop)` touches, each with the half-open range of its own samples."""
@@ -89,7 +98,7 @@ def at_sample_rate(track: Track, sr: int, *, on_other_rate: str) -> Timeline:
         The timeline, without the parts that are skipped.
 
     Raises:
-        AudioFileError: a part has another rate and that is to be raised, or all are skipped.
+        SampleRateError: a part has another rate and that is to be raised, or all are skipped.
     """
     if on_other_rate == "resample":
         parts = tuple(part if part.sample_rate == sr else ResampledPart(part, sr) for part in track.parts)
@@ -97,7 +106,7 @@ def at_sample_rate(track: Track, sr: int, *, on_other_rate: str) -> Timeline:
         parts = tuple(part for part in track.parts if part.sample_rate == sr)
     if not parts or (on_other_rate == "raise" and len(parts) < len(track.parts)):
         other = " and ".join(str(rate) for rate in sorted({part.sample_rate for part in track.parts} - {sr}))
-        raise AudioFileError.of(
+        raise SampleRateError.of(
             track.path, f"its sample rate is {other} Hz and not sr={sr}; on_other_rate='resample' would convert it"
         )
     return Timeline(track.path, parts)

@@ -7,10 +7,9 @@ survive a fork, a thousand files, or the file's replacement. The bytes decide wh
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +17,9 @@ import soundfile
 
 from flowmo_data.decoding import decode_run, load_decoder, scratch
 from flowmo_data.errors import AudioFileError
-from flowmo_data.mpeg import Run, Section, build_run, packet_range, walk
-from flowmo_data.mpeg.tags import tag_end
+from flowmo_data.mpeg import Run, Section, Walk, build_run, packet_range, tag_end, walk
 from flowmo_data.ogg import last_page_start
 from flowmo_data.sources import Source
-
-logger = logging.getLogger(__name__)
 
 _OTHER_FORMATS = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"fLaC", b"OggS", b".snd", b"caff", b"NIST", b"Creative")
 """how files start that libsndfile is for. It is not asked about others: mpg123 would tell of its search on stderr"""
@@ -32,8 +28,19 @@ _OPUS_LEAD = 24_000
 _VORBIS_BLOCK = 8_192
 """samples, the longest block. libsndfile 1.2.2 counts back from the end of the last page, which may be cut short, and
 so lands a few samples off wherever it seeks in that page"""
+_BLOCK = 4_096
+"""samples read at a time where a read fails: all of it is lost"""
 _UNKNOWN_LENGTH = 1 << 40
 """samples; libsndfile states more than this where a header does not tell"""
+
+
+class Window(NamedTuple):
+    """Samples that were read."""
+
+    samples: npt.NDArray[np.float32]
+    """`(num_samples, channels)`, nominally in [-1, 1], valid until the thread reads again"""
+    num_lost: int = 0
+    """how many of them are silence, because what stands there cannot be decoded"""
 
 
 class Part(Protocol):
@@ -51,11 +58,8 @@ class Part(Protocol):
     def num_samples(self) -> int:
         """Samples per channel, exact."""
 
-    def read(self, start: int, stop: int) -> npt.NDArray[np.float32]:
+    def read(self, start: int, stop: int) -> Window:
         """The samples `[start, stop)`, which lie inside the part.
-
-        Returns:
-            float32 of the shape `(stop - start, channels)`, nominally in [-1, 1], valid until the thread reads again.
 
         Raises:
             AudioFileError: the file cannot be read any more, or is another than was opened.
@@ -89,7 +93,7 @@ def open_track(path: str, decoder: str) -> Track:
         raise AudioFileError.of(path, "the file is empty (0 bytes)")
     audio_start = tag_end(source.read, 0, source.stamp.size)
     head = source.read(audio_start, audio_start + 12)
-    reason = f"and its first bytes, {head!r}, are those of no other format"
+    reason = f"and its first bytes, {head!r}, are those of no other format" if head else "and nothing but tags"
     if head.startswith(_OTHER_FORMATS):
         try:
             return _open_soundfile(source)
@@ -126,14 +130,15 @@ class MpegPart:
         """Samples per channel, from the packets and the gapless tag."""
         return self.section.num_samples
 
-    def read(self, start: int, stop: int) -> npt.NDArray[np.float32]:
+    def read(self, start: int, stop: int) -> Window:
         """See `Part.read`."""
         run = self.run(start, stop)
         samples, refused = decode_run(run, load_decoder(self.decoder))
-        if refused:
-            logger.debug("%s: %d packets cannot be decoded and are silent", self.source.path, len(refused))
-        skipped = start + self.section.delay - run.first * self.section.header.samples_per_packet
-        return samples[skipped : skipped + stop - start]
+        per_packet = self.section.header.samples_per_packet
+        skipped = start + self.section.delay - run.first * per_packet
+        end = skipped + stop - start
+        lost = (min((packet + 1) * per_packet, end) - max(packet * per_packet, skipped) for packet in refused)
+        return Window(samples[skipped:end], sum(samples for samples in lost if samples > 0))
 
     def run(self, start: int, stop: int) -> Run:
         """The packets that decode to the samples `[start, stop)`, and to some before and after."""
@@ -142,17 +147,19 @@ class MpegPart:
 
 
 def _open_mpeg(source: Source, decoder: str) -> Track | None:
-    sections = walk(source.read, source.stamp.size).sections
-    if not sections:
+    found = walk(source.read, source.stamp.size)
+    if not found.sections:
         return None
-    parts = tuple(MpegPart(source, section, decoder) for section in sections)
-    return Track(source.path, parts, "; ".join(_damage(sections)))
+    parts = tuple(MpegPart(source, section, decoder) for section in found.sections)
+    return Track(source.path, parts, "; ".join(_damage(found)))
 
 
-def _damage(sections: tuple[Section, ...]) -> Iterator[str]:
-    lost_bytes = sum(gap.lost_bytes for section in sections for gap in section.gaps)
-    if lost_bytes:
-        yield f"{lost_bytes} bytes inside are no audio packets"
+def _damage(found: Walk) -> Iterator[str]:
+    sections = found.sections
+    if found.lost_bytes:
+        yield f"{found.lost_bytes} bytes inside are no audio packets"
+    if found.trailing_bytes:
+        yield f"{found.trailing_bytes} bytes at its end are no whole audio packet"
     missing = sum(section.missing_packets for section in sections)
     if missing:
         there = sum(section.num_packets for section in sections)
@@ -175,19 +182,18 @@ class SoundFilePart:
     last_seek: int = 1 << 62
     """sample past which seeking goes wrong"""
 
-    def read(self, start: int, stop: int) -> npt.NDArray[np.float32]:
+    def read(self, start: int, stop: int) -> Window:
         """See `Part.read`."""
         self.source.check(Source.at(self.source.path).stamp)
         begin = max(min(start - self.lead, self.last_seek), 0)
         out = scratch(stop - begin, self.channels)
+        num_lost = 0
         try:
-            with soundfile.SoundFile(self.source.path) as opened:
-                opened.seek(begin)
-                num_read = opened.buffer_read_into(out, "float32")
+            if _read_at(self.source.path, begin, out) < len(out):  # damage inside
+                num_lost = _read_in_blocks(self.source.path, begin, out, start - begin)
         except (soundfile.LibsndfileError, OSError) as error:
-            raise AudioFileError.of(self.source.path, f"samples {start} to {stop} cannot be read: {error}") from error
-        out[num_read:] = 0  # damage inside
-        return out[start - begin :]
+            raise AudioFileError.of(self.source.path, f"it cannot be opened any more: {error}") from error
+        return Window(out[start - begin :], num_lost)
 
 
 def _open_soundfile(source: Source) -> Track:
@@ -219,10 +225,31 @@ def _count_samples(path: str) -> int:
     """How many samples can be read, by reading them all."""
     total = 0
     with soundfile.SoundFile(path) as opened:
-        block = scratch(4_096, opened.channels)  # small: where a read fails, all of it is lost
+        block = scratch(_BLOCK, opened.channels)
         while num_read := _read_or_zero(opened, block):
             total += num_read
     return total
+
+
+def _read_in_blocks(path: str, begin: int, out: npt.NDArray[np.float32], wanted: int) -> int:
+    """Read what can be read, with silence for the rest; gives how many samples from `out[wanted]` on are silence."""
+    num_lost = 0
+    for first in range(0, len(out), _BLOCK):
+        block = out[first : first + _BLOCK]
+        num_read = _read_at(path, begin + first, block)
+        block[num_read:] = 0
+        num_lost += first + len(block) - min(max(first + num_read, wanted), first + len(block))
+    return num_lost
+
+
+def _read_at(path: str, begin: int, out: npt.NDArray[np.float32]) -> int:
+    """Open, seek, read, and give how many samples came. A handle that has met damage is of no more use."""
+    with soundfile.SoundFile(path) as opened:
+        try:
+            opened.seek(begin)
+        except soundfile.LibsndfileError:
+            return 0
+        return _read_or_zero(opened, out)
 
 
 def _read_or_zero(opened: soundfile.SoundFile, out: npt.NDArray[np.float32]) -> int:

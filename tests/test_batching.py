@@ -3,10 +3,10 @@ from multiprocessing.reduction import ForkingPickler
 
 import pytest
 import torch
-from builders import RATE, make_mp3
+from builders import RATE, make_mp3, make_ramps
 from torch.utils.data import DataLoader, default_collate
 
-from flowmo_data import StreamingAudioDataset
+from flowmo_data import OptionError, StreamingAudioDataset
 from flowmo_data.batching import Frame
 
 
@@ -112,3 +112,12 @@ def test_a_state_of_batches_goes_on_at_the_next(folder):
     resumed = StreamingAudioDataset(folder, samples_per_frame=5_000, batch_size=3)
     resumed.load_state_dict(state)
     assert all(torch.equal(one, other) for one, other in zip(batches, resumed, strict=True))
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_batches_of_batches_are_refused(tmp_path, num_workers):
+    make_ramps(tmp_path, [50, 70])
+    dataset = StreamingAudioDataset(tmp_path, samples_per_frame=16, batch_size=2)
+    with pytest.raises(OptionError, match="batches of batches: take DataLoader.dataset, batch_size=None."):
+        next(iter(DataLoader(dataset, batch_size=4, num_workers=num_workers)))
+    assert next(iter(DataLoader(dataset, batch_size=None, num_workers=num_workers))).shape == (2, 2, 16)

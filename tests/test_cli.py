@@ -24,7 +24,7 @@ def test_help_and_version():
     ("arguments", "message"),
     [
         (["bench"], "give a FOLDER of audio, or --demo"),
-        (["bench", "x", "--demo"], "give a FOLDER of audio, or --demo"),
+        (["bench", "x", "--demo"], "give the folder x or --demo, not both"),
         (["bench", "--demo", "--workers", "two"], "'two' is not a valid int"),
         (["bench", "--demo", "--workers"], "requires an argument"),
         (["bench", "--demo", "--decoder", "ffmpeg"], "'ffmpeg' is not one of"),
@@ -49,7 +49,7 @@ def test_files_that_cannot_be_read_are_said(tmp_path):
     (tmp_path / "a.mp3").write_bytes(b"text " * 100)
     result = run("bench", tmp_path, "--workers", "0")
     assert result.exit_code == 1
-    assert "none of its 1 files can be read" in result.output
+    assert "none of 1 file can be read" in result.output
 
 
 def test_bench_prints_one_table(tmp_path):
@@ -82,7 +82,7 @@ def test_bench_prints_one_table(tmp_path):
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
     assert "Recommended here: num_workers=" in result.output
     assert "goes through the" not in result.output
-    assert "2 files keep no more than 2 workers busy" in result.output
+    assert "3 workers for 2 files: a file goes to one worker, and the others are idle" in result.output
 
 
 def test_without_its_extra_the_command_says_what_to_install():
@@ -125,7 +125,15 @@ def test_a_json_that_cannot_be_written_is_said_before_measuring(tmp_path):
     make_mp3(tmp_path / "a.mp3", 60_000)
     result = run("bench", tmp_path, "--json", tmp_path / "no" / "out.json")
     assert result.exit_code == 1
-    assert "No such file or directory" in result.output
+    assert "--json " in result.output
+    assert "it cannot be written (No such file or directory)" in result.output
+
+
+def test_a_plot_of_an_unknown_format_is_said_before_measuring(tmp_path):
+    make_mp3(tmp_path / "a.mp3", 60_000)
+    result = run("bench", tmp_path, "--plot", tmp_path / "out.xyz")
+    assert result.exit_code == 1
+    assert "its name must end in one of" in result.output
 
 
 def test_a_process_that_fails_says_why(tmp_path):

@@ -30,4 +30,4 @@ def test_windows_are_slices_of_the_decoders_own_whole_decode(path, decoder):
         start = draw.randrange(-(10**9), part.num_samples)
         start = max(start % part.num_samples, 0)
         stop = min(start + 196_608, part.num_samples)
-        assert np.array_equal(part.read(start, stop), whole[start:stop])
+        assert np.array_equal(part.read(start, stop).samples, whole[start:stop])

@@ -2,13 +2,14 @@ import gc
 import json
 import logging
 import os
+import re
 import threading
 from collections import Counter
 
 import numpy as np
 import pytest
 import torch
-from builders import EVERY_DECODER, RATE, make_mp3, make_ramp, make_ramps, make_wav
+from builders import EVERY_DECODER, RATE, make_mp3, make_ramp, make_ramps, make_wav, walk_bytes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
@@ -189,7 +190,7 @@ def test_frames_are_slices_of_the_whole_decode(mp3_folder, decoder, channels):
     frames = list(dataset)
     for path in {frame["path"] for frame in frames}:
         (part,) = open_track(path, decoder).parts
-        whole = part.read(0, part.num_samples).T.copy()
+        whole = part.read(0, part.num_samples).samples.T.copy()
         whole = whole if channels == 2 else whole.mean(axis=0, keepdims=True)
         for frame in (frame for frame in frames if frame["path"] == path):
             begin, stop = max(frame["start"], 0), min(frame["start"] + 20_000, part.num_samples)
@@ -359,11 +360,37 @@ def test_damage_is_warned_of_once(tmp_path, caplog):
     ]
 
 
+def test_silence_for_what_cannot_be_decoded_is_warned_of_once(tmp_path, caplog):
+    data = bytearray(make_mp3(tmp_path / "a.mp3", 3 * RATE).read_bytes())
+    (section,) = walk_bytes(bytes(data)).sections
+    for packet in (20, 25, 60):  # headers stay; what they head is noise, which decoders refuse now and then
+        start, stop = section.offsets[packet] + 4, section.offsets[packet + 1]
+        data[start:stop] = b"\xff" * (stop - start)
+    (tmp_path / "a.mp3").write_bytes(data)
+    dataset = StreamingAudioDataset(tmp_path, samples_per_frame=20_000, shuffle=False)
+    assert len(list(dataset)) == len(list(dataset)) == 7
+    (record,) = caplog.records
+    assert re.match(rf"{tmp_path}/a.mp3: \d+ samples from \d+ on cannot be decoded and are silence", record.message)
+
+
+def test_a_bad_file_is_warned_of_once_however_it_fails(tmp_path, caplog):
+    make_ramps(tmp_path / "ramps", [300, 320])
+    dataset = make(tmp_path / "ramps", shuffle=False)
+    frames = iter(dataset)
+    next(frames)
+    (tmp_path / "ramps" / "ramp_000.wav").unlink()
+    list(frames)
+    (tmp_path / "ramps" / "ramp_000.wav").write_bytes(b"no audio")
+    list(dataset)
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("on_error", ["skip", "raise"])
 @pytest.mark.parametrize("what", ["skip", "raise"])
-def test_other_rates_can_be_left_out(tmp_path, what, caplog):
+def test_other_rates_can_be_left_out(tmp_path, what, on_error, caplog):
     make_ramp(tmp_path / "a.wav", 1, 100)
     make_ramp(tmp_path / "b.wav", 500, 100, rate=48_000)
-    dataset = make(tmp_path, on_other_rate=what, on_error=what)
+    dataset = make(tmp_path, on_other_rate=what, on_error=on_error)
     if what == "raise":
         with pytest.raises(AudioFileError, match=r"b.wav: its sample rate is 48000 Hz and not sr=44100"):
             list(dataset)

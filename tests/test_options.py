@@ -12,6 +12,7 @@ BAD = [
     ("sr", 0, "sr=0: it must be a whole number of at least 1"),
     ("sr", 44_100.0, "sr=44100.0: it must be a whole number"),
     ("samples_per_frame", 0, "samples_per_frame=0: it must be a whole number of at least 1"),
+    ("samples_per_frame", 10**15, "samples_per_frame=1000000000000000: it must be at most 2147483647"),
     ("samples_per_frame", "196608", "samples_per_frame='196608': it must be a whole number"),
     ("shuffle_buffer_size", 0, "shuffle_buffer_size=0: .*shuffle=False for file order"),
     ("batch_size", 0, "batch_size=0: it must be a whole number of at least 1: frames in a batch"),

@@ -73,7 +73,7 @@ def test_links_to_folders_are_followed_once(tree):
     assert len(find_sources(tree)) == 4
 
 
-@pytest.mark.parametrize("value", [None, 3, b"bytes.mp3", [3], [None], {"a": 1}, ""], ids=repr)
+@pytest.mark.parametrize("value", [None, 3, b"bytes.mp3", [3], [None], {"a": 1}], ids=repr)
 def test_what_is_no_path_is_refused_by_name(value):
     shown = repr(value[0]) if isinstance(value, list) else repr(value)
     with pytest.raises(FilesTypeError) as caught:
@@ -97,6 +97,17 @@ def test_a_folder_without_audio_is_refused(tree):
         find_sources(f"{tree}/*.aiff")
     with pytest.raises(FilesNotFoundError, match="there is nothing in it"):
         find_sources([])
+    with pytest.raises(FilesNotFoundError, match="files='': an empty path"):
+        find_sources("")
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tree, monkeypatch):
+    def refuse(folder):
+        raise PermissionError(13, "Permission denied", folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # tests may run as root, who may list everything
+    with pytest.raises(FilesError, match="cannot be listed .Permission denied.; make it readable"):
+        find_sources(tree)
 
 
 def test_paths_that_are_no_text_survive(tmp_path):

@@ -10,9 +10,9 @@ import flowmo_data
 
 PACKAGE = Path(flowmo_data.__file__).parent
 ROOMS = [
-    "errors", "randomness", "sources", "sharding", "framing", "shuffling", "mpeg", "ogg", "decoding", "tracks",
-    "conditioning", "timeline", "prefetching", "recycling", "batching", "epochs", "options", "spans", "resuming",
-    "dataset", "loading", "bench", "commands", "cli",
+    "errors", "words", "callers", "randomness", "sources", "sharding", "framing", "shuffling", "mpeg", "ogg",
+    "decoding", "tracks", "conditioning", "timeline", "prefetching", "recycling", "batching", "epochs", "options",
+    "spans", "resuming", "dataset", "loading", "bench", "commands", "cli",
 ]  # fmt: skip
 INSIDE = {
     "mpeg": ["headers", "scanning", "tags", "walking", "runs"],

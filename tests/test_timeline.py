@@ -28,13 +28,13 @@ def two_parts(tmp_path):
 @pytest.mark.parametrize("channels", [1, 2])
 def test_a_frame_lies_across_parts_and_past_the_ends(two_parts, start, expected, channels):
     frame = torch.full((channels, 8), -1.0)
-    assert two_parts.read_into(start, frame) == sum(value > 0 for value in expected)
+    assert two_parts.read_into(start, frame).num_valid == sum(value > 0 for value in expected)
     assert frame.tolist() == [expected] * channels
 
 
 def test_a_frame_longer_than_all_is_padded_on_both_sides(two_parts):
     frame = torch.full((1, 26), -1.0)
-    assert two_parts.read_into(-2, frame) == 20
+    assert two_parts.read_into(-2, frame) == (20, 0)
     assert frame.tolist() == [[0, 0, *range(1, 21), 0, 0, 0, 0]]
 
 

@@ -60,7 +60,7 @@ def test_a_file_cut_off_is_as_long_as_what_is_there(data):
     assert section.num_packets == 50
     assert section.num_samples == 50 * 1_152 - 1_105
     assert section.missing_packets == whole.num_packets - 50
-    assert found.lost_bytes == 100
+    assert (found.lost_bytes, found.trailing_bytes) == (0, 100)
 
 
 def test_packets_beyond_those_of_the_tag_count(data):
@@ -79,9 +79,22 @@ def test_garbage_costs_nothing_but_what_it_covers(data, where, size):
     at = {"before": 0, "inside": whole.offsets[40] + 99, "between": whole.offsets[40], "after": len(data)}[where]
     found = walk_bytes(data[:at] + noise + data[at:])
     (section,) = found.sections
-    assert found.lost_bytes == size
+    inside = where in ("inside", "between")
+    assert (found.lost_bytes, found.trailing_bytes) == (size if inside else 0, 0)
     assert section.num_packets == whole.num_packets
-    assert len(section.gaps) == (where in ("inside", "between"))
+    assert len(section.gaps) == inside
+
+
+def test_what_follows_the_last_packet_is_lost_unless_the_tag_says_that_all_are_there(data):
+    assert walk_bytes(data + bytes(500)).trailing_bytes == 0
+    assert walk_bytes(b"".join(packets(data)) + bytes(500)).trailing_bytes == 500
+
+
+def test_what_stands_between_sections_is_lost(data, tmp_path):
+    other = make_mp3(tmp_path / "b.mp3", 50_000, rate=48_000).read_bytes()
+    found = walk_bytes(data + bytes(700) + other)
+    assert len(found.sections) == 2
+    assert found.lost_bytes == 700
 
 
 def test_one_broken_header_costs_one_packet(data):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flowmo_data.bench.reporting import Result, num_cores
-from flowmo_data.errors import MissingPackageError
+from flowmo_data.errors import FlowmoDataError, MissingPackageError
 
 _COLORS = ("#1f6f8b", "#e07a5f", "#3d405b", "#81b29a", "#f2cc8f", "#9d4edd")
 
@@ -25,6 +25,18 @@ def import_pyplot() -> Any:
         raise MissingPackageError(f"--plot needs matplotlib ({error}): pip install 'flowmo_data[plot]'") from error
     mpl.rcParams["svg.hashsalt"] = "flowmo_data"
     return Figure
+
+
+def check_format(path: Path) -> None:
+    """Find out before the work that a picture of this name can be drawn.
+
+    Raises:
+        MissingPackageError: matplotlib is not installed.
+        FlowmoDataError: its suffix is that of no picture.
+    """
+    formats = import_pyplot()().canvas.get_supported_filetypes()
+    if path.suffix.lower().removeprefix(".") not in formats:
+        raise FlowmoDataError(f"--plot {path}: its name must end in one of {', '.join(f'.{name}' for name in formats)}")
 
 
 def draw(results: Sequence[Result], limit: Result | None, path: Path) -> None:

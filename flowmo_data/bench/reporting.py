@@ -18,9 +18,10 @@ from flowmo_data.bench.setups import Measurement, Setup
 from flowmo_data.bench.surveying import Survey
 
 _CAPTION = (
-    "w × t: workers × decode threads. Medians; below them the smallest and the largest of several runs. "
+    "w × t: workers × decode threads. {runs}"
     "of limit: of the decoder alone, times the cores in use. MB: peak memory of all processes."
 )
+_SEVERAL_RUNS = "Medians; below them the smallest and the largest of several runs. "
 _AS_GOOD = 0.97
 """of two setups this near in speed, the one that takes less is recommended"""
 
@@ -85,7 +86,8 @@ def results_table(results: Sequence[Result], limit: Result | None) -> Table:
 
     "w × t" is workers × decode threads, "of limit" the share of the decode limit, "MB" peak memory of all processes.
     """
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), caption=_CAPTION, caption_justify="left")
+    caption = _CAPTION.format(runs=_SEVERAL_RUNS if len(results[0].runs) > 1 else "")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
     table.add_column("loader", no_wrap=True, min_width=13)
     columns = ("w × t", "first\nbatch, s", "batches\n/s", "of\nlimit", "Msamp.\n/s", "CPU ms\n/batch", "MB")
     for column in columns:

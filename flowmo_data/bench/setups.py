@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from flowmo_data.words import counted
+
 LOADERS = {
     "flowmo_data": "frames, put together by the DataLoader",
     "flowmo_data batches": "batches decoded in place: batch_size= of the dataset",
@@ -46,8 +48,10 @@ class Setup:
         """The configuration in a few words."""
         if self.loader == "decoder":
             return "decoder alone"
-        threads = f", {self.decode_threads} threads" if self.decode_threads else ""
-        return f"{self.loader}, {self.num_workers} workers{threads}" if self.loader != "whole-file" else self.loader
+        if self.loader == "whole-file":
+            return self.loader
+        threads = f", {counted(self.decode_threads, 'thread')}" if self.decode_threads else ""
+        return f"{self.loader}, {counted(self.num_workers, 'worker')}{threads}"
 
     def cores_in_use(self, cores: int) -> int:
         """How many of the machine's cores the setup can decode on at once."""

@@ -12,15 +12,16 @@ import click
 
 from flowmo_data.bench.baselines import import_librosa
 from flowmo_data.bench.demo import NUM_FILES, default_folder, make_demo
-from flowmo_data.bench.plotting import draw, import_pyplot
+from flowmo_data.bench.plotting import check_format, draw
 from flowmo_data.bench.reporting import Result, as_json, machine, num_cores, recommendation, results_table
 from flowmo_data.bench.running import run_setups
 from flowmo_data.bench.setups import BASELINES, Setup
 from flowmo_data.bench.surveying import Survey, survey
-from flowmo_data.commands.console import SpacedLists, console, plain_errors, progress
+from flowmo_data.commands.console import SpacedLists, check_writable, console, plain_errors, progress
 from flowmo_data.decoding import DECODERS, choose_decoder
 from flowmo_data.errors import FlowmoDataError
 from flowmo_data.sources import find_sources
+from flowmo_data.words import counted
 
 _SAMPLE_RATE = 44_100
 
@@ -32,19 +33,17 @@ _SAMPLE_RATE = 44_100
     "--workers",
     multiple=True,
     default=(0, 1, 2),
-    show_default="0 1 2",
     type=click.IntRange(0),
     metavar="N ...",
-    help="Numbers of DataLoader workers.",
+    help="Numbers of DataLoader workers.  [default: 0 1 2]",
 )
 @click.option(
     "--decode-threads",
     multiple=True,
     default=(0,),
-    show_default="0",
     type=click.IntRange(0),
     metavar="N ...",
-    help="Numbers of decode threads in each worker.",
+    help="Numbers of decode threads in each worker.  [default: 0]",
 )
 @click.option(
     "--baselines",
@@ -83,22 +82,31 @@ def bench(
 
     Lists are given with spaces: --workers 0 1 2 4.
     """  # fmt: skip
-    if demo == (folder is not None):
+    if folder is None and not demo:
         raise click.UsageError("give a FOLDER of audio, or --demo for a synthetic one")
+    if folder is not None and demo:
+        raise click.UsageError(f"give the folder {folder} or --demo, not both")
     options["decoder"] = choose_decoder(options["decoder"])
-    for path in filter(None, (json_path, plot_path)):
-        _check_writable(path)
+    if json_path:
+        check_writable(json_path, "--json")
     if plot_path:
-        import_pyplot()
+        check_format(plot_path)
+        check_writable(plot_path, "--plot")
     if "librosa" in baselines:
         import_librosa()
     folder = folder or str(_demo_folder())
     corpus = _survey(folder, options)
     _describe(corpus, options, max(workers))
     setups = _setups(folder, workers, decode_threads, baselines, options)
-    with progress() as display:
-        tasks = [display.add_task(each.name, total=repeats * (each.warmup + each.batches)) for each in setups]
-        runs = run_setups(setups, repeats=repeats, on_batch=lambda index, _: display.advance(tasks[index]))
+    batches = options["warmup"] + options["batches"]
+    with progress(timed=False) as display:
+        tasks = [display.add_task(each.name, total=repeats * batches) for each in setups]
+
+        def on_batch(index: int, number: int) -> None:
+            if number <= batches:  # where epochs end inside, some batches are short, and there are more of them
+                display.advance(tasks[index])
+
+        runs = run_setups(setups, repeats=repeats, on_batch=on_batch)
     limit, *results = [Result(setup, each) for setup, each in zip(setups, runs, strict=True)]
     console.print(results_table([limit, *results], limit))
     console.print(recommendation(results, limit), highlight=False)
@@ -141,7 +149,7 @@ def _survey(folder: str, options: dict[str, Any]) -> Survey:
     for reason in corpus.unreadable:
         console.print(f"skipped {reason}", highlight=False, markup=False)
     if not corpus.num_frames:
-        raise FlowmoDataError(f"{folder}: none of its {corpus.num_files} files can be read")
+        raise FlowmoDataError(f"{folder}: none of {counted(corpus.num_files, 'file')} can be read")
     return corpus
 
 
@@ -150,22 +158,16 @@ def _describe(corpus: Survey, options: dict[str, Any], max_workers: int) -> None
     versions = ", ".join(f"{name} {number}" for name, number in here["versions"].items())
     needed = (options["warmup"] + options["batches"]) * options["batch_size"]
     lines = [
-        f"{here['system']}, {here['processor']}, {num_cores()} cores; {versions}; {here['date']}",
-        f"{corpus.num_files} files, {corpus.hours:.2f} hours, {corpus.num_bytes / 1e6:.0f} MB, {corpus.num_frames} "
-        f"frames an epoch; decoder {options['decoder']}, batches of {options['batch_size']}",
+        f"{here['system']}, {here['processor']}, {counted(num_cores(), 'core')}; {versions}; {here['date']}",
+        f"{counted(corpus.num_files, 'file')}, {corpus.hours:.2f} hours, {corpus.num_bytes / 1e6:.0f} MB, "
+        f"{corpus.num_frames} frames an epoch; decoder {options['decoder']}, batches of {options['batch_size']}",
     ]
     if corpus.num_frames < needed:
         lines.append(f"A run takes {needed} frames: it goes through the {corpus.num_frames} of an epoch several times.")
     if max_workers > corpus.num_files:
-        lines.append(f"{corpus.num_files} files keep no more than {corpus.num_files} workers busy.")
+        lines.append(
+            f"{counted(max_workers, 'worker')} for {counted(corpus.num_files, 'file')}: a file goes to one worker, and "
+            "the others are idle."
+        )
     for line in lines:
         console.print(line, highlight=False, markup=False)
-
-
-def _check_writable(path: Path) -> None:
-    """Find out before the measuring, not after it."""
-    existed = path.exists()
-    with path.open("a"):
-        pass
-    if not existed:
-        path.unlink()

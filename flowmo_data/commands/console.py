@@ -6,6 +6,7 @@ import functools
 import logging
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -18,11 +19,26 @@ from flowmo_data.errors import FlowmoDataError
 console = Console()
 
 
-def progress() -> Progress:
-    """A progress display, one line for each task."""
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
-    )
+def progress(*, timed: bool = True) -> Progress:
+    """A progress display, one line for each task; `timed` shows how long each has taken."""
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+    return Progress(*columns, *([TimeElapsedColumn()] if timed else []), console=console)
+
+
+def check_writable(path: Path, option: str) -> None:
+    """Find out before the work that its result can be written.
+
+    Raises:
+        FlowmoDataError: it cannot.
+    """
+    existed = path.exists()
+    try:
+        with path.open("a"):
+            pass
+    except OSError as error:
+        raise FlowmoDataError(f"{option} {path}: it cannot be written ({error.strerror})") from error
+    if not existed:
+        path.unlink()
 
 
 def plain_errors(command: Callable[..., None]) -> Callable[..., None]:

@@ -78,7 +78,9 @@ class Walk:
 
     sections: tuple[Section, ...]
     lost_bytes: int
-    """bytes that are neither packets nor tags"""
+    """bytes between packets that are neither packets nor tags"""
+    trailing_bytes: int
+    """such bytes after the last packet; 0 where an Info packet says that all packets are there"""
 
 
 def walk(read: Read, size: int) -> Walk:
@@ -94,16 +96,22 @@ def walk(read: Read, size: int) -> Walk:
     """
     end = audio_end(read, size)
     start = tag_end(read, 0, end)
-    sections, lost_bytes = _Walker(read, start, end).run()
-    if not sections and start:  # the tag's size was not true
-        sections, lost_bytes = _Walker(read, 0, end).run()
-    for section in sections:
-        _apply_info_packet(read, section)
-    return Walk(tuple(section for section in sections if section.num_samples > 0), lost_bytes)
+    walker = _Walker(read, start, end)
+    walker.run()
+    if not walker.sections and start:  # the tag's size was not true
+        walker = _Walker(read, 0, end)
+        walker.run()
+    all_there = [_apply_info_packet(read, section) for section in walker.sections]
+    sections = tuple(section for section in walker.sections if section.num_samples > 0)
+    return Walk(sections, walker.lost_bytes, 0 if all_there[-1:] == [True] else walker.trailing_bytes)
 
 
-def _apply_info_packet(read: Read, section: Section) -> None:
-    """Take the Info packet out of the section that it heads, and the samples out that it calls delay and padding."""
+def _apply_info_packet(read: Read, section: Section) -> bool:
+    """Take the Info packet out of the section that it heads, and the samples out that it calls delay and padding.
+
+    Returns:
+        Whether there is one, and the packets that it states are there.
+    """
     first = section.offsets[0]
     stop = section.offsets[1] if section.num_packets > 1 else section.end
     info = parse_info_packet(read(first, stop), section.header)
@@ -118,23 +126,27 @@ def _apply_info_packet(read: Read, section: Section) -> None:
             section.missing_packets = max((info.num_packets or 0) - section.num_packets, 0)
     decoded = section.num_packets * section.header.samples_per_packet
     section.num_samples = decoded - section.delay - padding
+    return info is not None and info.num_packets == section.num_packets
 
 
 class _Walker:
-    """One walk: a window of bytes that moves through the file, and the sections found so far."""
+    """One walk: a window of bytes that moves through the file, and the sections found so far.
+
+    Bytes before the first packet are not counted as lost: nothing says that they were audio.
+    """
 
     def __init__(self, read: Read, start: int, end: int) -> None:
         self._read, self._pos, self._end = read, start, end
         self._data, self._base = b"", start
-        self._sections: list[Section] = []
+        self.sections: list[Section] = []
+        self.lost_bytes = 0
+        self.trailing_bytes = 0
         self._key = 0
-        self._lost_bytes = 0
         self._free_format_trials = 0
 
-    def run(self) -> tuple[list[Section], int]:
+    def run(self) -> None:
         while self._next_packet():
             self._follow()
-        return self._sections, self._lost_bytes
 
     def _load(self, pos: int, need: int) -> int:
         """Have the bytes `[pos, pos + need)` in the window, as far as there are any; gives the place of `pos`."""
@@ -144,14 +156,16 @@ class _Walker:
 
     def _next_packet(self) -> bool:
         """Move to the next place where a packet starts, and open a section for it or go on with the last."""
-        broken, section = self._pos, self._sections[-1] if self._sections else None
+        broken, section = self._pos, self.sections[-1] if self.sections else None
         after_tags = tag_end(self._read, broken, self._end) if section else broken
         later = self._one_packet_later(section, broken) if section and after_tags == broken else None
         pos, free_bytes = self._search(after_tags, self._end if later is None else later)
         pos = later if pos is None else pos
-        self._lost_bytes += (self._end if pos is None else pos) - after_tags
         if pos is None:
+            self.trailing_bytes += self._end - after_tags
             return False
+        if section is not None:
+            self.lost_bytes += pos - after_tags
         at = self._load(pos, HEADER_BYTES)
         key = stream_key(self._data, at)
         if section is not None and key == self._key:
@@ -172,12 +186,12 @@ class _Walker:
             else free_bytes + slot * (third >> 1 & 1) if length == FREE_FORMAT else length
             for third, length in enumerate(packet_lengths(self._data[at + 1]))
         ]  # fmt: skip
-        self._sections.append(Section(header, lengths, array("I" if self._end < 1 << 32 else "Q")))
+        self.sections.append(Section(header, lengths, array("I" if self._end < 1 << 32 else "Q")))
         self._key = key
 
     def _follow(self) -> None:
         """Go from header to header until one is missing; this is where a walk's time goes."""
-        section, pos, leaps = self._sections[-1], self._pos, True
+        section, pos, leaps = self.sections[-1], self._pos, True
         lengths, append = section.lengths, section.offsets.append
         second, mono = self._key >> 16, bool(self._key & 1)
         while True:
@@ -200,7 +214,7 @@ class _Walker:
                 break
         if pos > self._end:  # the last packet is cut off
             pos = section.offsets.pop()
-            self._lost_bytes += self._end - pos
+            self.trailing_bytes += self._end - pos
             self._end = pos
             if section.gaps and section.gaps[-1].packet == section.num_packets:
                 section.gaps.pop()
