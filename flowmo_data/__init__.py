@@ -13,12 +13,14 @@ from flowmo_data.errors import (
     SampleRateError,
     StateError,
 )
+from flowmo_data.index import AudioIndex
 from flowmo_data.loading import ResumableDataLoader
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AudioFileError",
+    "AudioIndex",
     "FilesError",
     "FilesNotFoundError",
     "FilesTypeError",

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from flowmo_data.errors import MissingPackageError, OptionError
-from flowmo_data.tracks import Part, Window
+from flowmo_data.parts import Part, Window
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.int16)
 _INT16_SCALE = 32_768.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
-from itertools import islice
+from dataclasses import asdict, replace
+from math import ceil
 from multiprocessing.context import get_spawning_popen
 from typing import Any
 
@@ -13,15 +13,18 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from flowmo_data.batching import Slot, batches, check_not_batched_again, frame_slots
+from flowmo_data.callers import batch_size_asked_for
 from flowmo_data.epochs import EpochClock
-from flowmo_data.errors import AudioFileError, NoReadableFileError
+from flowmo_data.errors import NoReadableFileError
+from flowmo_data.frames import FrameReader
+from flowmo_data.indexed import IndexedStream
+from flowmo_data.ledger import Ledger
 from flowmo_data.options import Options
 from flowmo_data.prefetching import ordered_map
-from flowmo_data.resuming import Position, Progress, check_state, identity
+from flowmo_data.resuming import Position, Progress, check_state
 from flowmo_data.sharding import Shard, check_not_sharded_again, current_rank, current_shard
-from flowmo_data.sources import Files, find_sources
-from flowmo_data.spans import Span, SpanStream
-from flowmo_data.timeline import Filled
+from flowmo_data.spans import Span
+from flowmo_data.streams import Files, open_stream
 
 _EMPTY_EPOCHS = 100
 """epochs without a frame for a shard, after which repeat=True gives up; with shuffle, a few can be bad luck"""
@@ -35,12 +38,13 @@ class StreamingAudioDataset(IterableDataset[Any]):
 
     Args:
         files: a folder (all levels, known audio suffixes, hidden files left out), a file, a glob, or a sequence of
-            these. Files come in the order of their absolute paths, each once.
+            these. Files come in the order of their absolute paths, each once. Or an `AudioIndex`, or the path of one
+            (`.parquet`): then ranks get equally many frames, in an order that does not depend on their number.
         sr: sample rate of what is emitted, Hz.
         samples_per_frame: T, the length of a frame in samples; 196,608 is 4.46 s at 44.1 kHz.
         shuffle_buffer_size: how many frames are shuffled among each other. They are held as references of some
             200 bytes each, never as audio. Before this a file's frames are in order, so take it several times larger
-            than the number of frames in a file.
+            than the number of frames in a file. None, with an index: all frames of the epoch.
         channels: 1 or 2. Mono is duplicated, stereo is averaged; of more channels, the first two are taken for two.
         shuffle: False gives all files in order, each from its first sample on (validation).
         seed: what all randomness comes from, together with the epoch; a whole number from 0 on.
@@ -62,6 +66,8 @@ class StreamingAudioDataset(IterableDataset[Any]):
             into, and whose memory is used again. For `DataLoader(dataset, batch_size=None)`; faster.
         repeat: go on with the next epoch when one ends, without end: for training that counts steps, and for ranks that
             must not run out of frames one before the other.
+        remainder: with an index, frames of an epoch that do not go round all ranks are left out ("drop"), or some come
+            twice so that they do ("repeat").
         rank: this process among the job's ranks. Leave it out to have it looked up when iteration starts:
             torch.distributed where it is initialised, else RANK and WORLD_SIZE in the environment, else 0 of 1.
         world_size: number of ranks; given with `rank` or not at all.
@@ -80,7 +86,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
         *,
         sr: int = 44_100,
         samples_per_frame: int = 196_608,
-        shuffle_buffer_size: int = 1_000,
+        shuffle_buffer_size: int | None = 1_000,
         channels: int = 2,
         shuffle: bool = True,
         seed: int = 0,
@@ -94,6 +100,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
         return_info: bool = False,
         batch_size: int | None = None,
         repeat: bool = False,
+        remainder: str = "drop",
         rank: int | None = None,
         world_size: int | None = None,
     ) -> None:
@@ -114,12 +121,14 @@ class StreamingAudioDataset(IterableDataset[Any]):
             return_info=return_info,
             batch_size=batch_size,
             repeat=repeat,
+            remainder=remainder,
         )
         if (rank, world_size) != (None, None):
             Shard(*current_rank(rank, world_size))
-        self.sources = find_sources(files)
         self._rank, self._world_size = rank, world_size
-        self._stream = SpanStream(self.sources, self.options)
+        ledger = Ledger(self.options)
+        self._stream = open_stream(files, self.options, ledger)
+        self._frame_reader = FrameReader(self.options, self._stream, ledger)
         self._clock = EpochClock()
         self._frozen = False
         self._shard: Shard | None = None  # of the iteration that runs, or last ran
@@ -146,27 +155,26 @@ class StreamingAudioDataset(IterableDataset[Any]):
         options = self.options
         slots = frame_slots(options.batch_size, options.channels, options.samples_per_frame, options.dtype)
         frames = self._epochs(shard, slots) if options.repeat else self._frames(shard, slots)
-        if self.options.batch_size is None:
+        if options.batch_size is None:
             return (item for item, _ in frames)
-        return batches(frames, self.options.batch_size)
+        return batches(frames, options.batch_size)
 
     def _epochs(self, shard: Shard, slots: Iterator[Slot]) -> Iterator[tuple[Any, Slot]]:
         """Epoch after epoch, without end where there is anything to emit."""
         empty = 0
-        while self._stream.has_files(shard):
+        while self._stream.check_work(shard):
             empty += 1 if self._progress.handed_out == 0 else 0
             for frame in self._frames(shard, slots):
                 empty = 0
                 yield frame
             if empty >= (_EMPTY_EPOCHS if self.options.shuffle else 1):
                 raise NoReadableFileError(
-                    f"repeat=True: {empty} epochs gave no frame to worker {shard.worker} of rank {shard.rank}, which "
-                    f"has every {shard.count}-th of {len(self.sources)} files: they cannot be read, or are shorter "
-                    "than a frame; take fewer workers, or framing='pad', or see what was skipped"
+                    f"repeat=True: {empty} epochs gave no frame to worker {shard.worker} of rank {shard.rank}: the "
+                    f"files of its {shard.count}-th part cannot be read, or are shorter than a frame; take fewer "
+                    "workers, or framing='pad', or see what was skipped"
                 )
-            epoch = self._progress.epoch + 1
-            self._clock.went_on(epoch, shard.rank, shard.world_size)
-            self._progress = Progress(epoch, 0)
+            self._progress = self._stream.after(self._progress)
+            self._clock.went_on(self._progress.epoch, shard.rank, shard.world_size)
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
@@ -176,37 +184,17 @@ class StreamingAudioDataset(IterableDataset[Any]):
 
     def spans(self, epoch: int, shard: Shard) -> Iterator[Span]:
         """An epoch's frames of one shard in the order in which they are emitted, not decoded."""
-        return self._stream.spans(epoch, shard)
+        return self._stream.spans(Progress(epoch, 0), shard, self.options.batch_size or 1)
 
     def _frames(self, shard: Shard, slots: Iterator[Slot]) -> Iterator[tuple[Any, Slot]]:
         """What is emitted for each frame of the epoch that is left."""
         progress = self._progress
-        spans = islice(self.spans(progress.epoch, shard), progress.handed_out, None)
+        spans = self._stream.spans(progress, shard, self.options.batch_size or batch_size_asked_for() or 1)
         work = zip(spans, slots, strict=False)
-        for decoded in ordered_map(self._decode, work, threads=self.options.decode_threads):
+        for decoded in ordered_map(self._frame_reader.decoded, work, threads=self.options.decode_threads):
             progress = replace(progress, handed_out=progress.handed_out + 1)
             self._progress = progress
-            if isinstance(decoded, AudioFileError):
-                self._stream.refuse(decoded)
-            else:
-                span, slot, filled = decoded
-                if filled.num_lost:
-                    self._stream.tell_lost(span, filled.num_lost)
-                yield self._finished(span, slot.frame, filled.num_valid), slot
-
-    def _decode(self, work: tuple[Span, Slot]) -> tuple[Span, Slot, Filled] | AudioFileError:
-        """Decode a span into its slot. Runs in the decode threads."""
-        span, slot = work
-        try:
-            return span, slot, span.timeline.read_into(span.start, slot.frame)
-        except AudioFileError as error:
-            return error
-
-    def _finished(self, span: Span, frame: torch.Tensor, num_valid: int) -> Any:
-        audio = frame if self.options.transform is None else self.options.transform(frame)
-        if not self.options.return_info:
-            return audio
-        return {"audio": audio, "path": span.timeline.path, "start": span.start, "num_valid": num_valid}
+            yield from self._frame_reader.finished(decoded, progress.epoch)
 
     def set_epoch(self, epoch: int) -> None:
         """Make `epoch` that of the next iteration, in workers that already run too. The one after is `epoch + 1`.
@@ -225,6 +213,29 @@ class StreamingAudioDataset(IterableDataset[Any]):
         """This process's rank and the number of ranks, as given or as looked up now."""
         return current_rank(self._rank, self._world_size)
 
+    def __len__(self) -> int:
+        """With an index: how many frames, or batches where `batch_size` is set, an iteration gives on this rank.
+
+        It is the same in every epoch, for any number of workers.
+
+        Raises:
+            TypeError: there is no index, or with `repeat`, no end.
+        """
+        frames = self._stream.num_frames(self.rank_and_world_size()[1])
+        return ceil(frames / (self.options.batch_size or 1))
+
+    def __bool__(self) -> bool:
+        return True  # whatever its length, known or not
+
+    def identity(self, shard: Shard) -> dict[str, Any]:
+        """What a state of this shard belongs to, for JSON."""
+        return self._stream.identity(shard)
+
+    @property
+    def frames_per_epoch(self) -> int | None:
+        """With an index, the frames of all ranks in an epoch; None without."""
+        return self._stream.frames_per_epoch if isinstance(self._stream, IndexedStream) else None
+
     def state_dict(self) -> dict[str, Any]:
         """How far the iteration of this process is, in its worker: for torchdata's `StatefulDataLoader`.
 
@@ -240,11 +251,10 @@ class StreamingAudioDataset(IterableDataset[Any]):
         else:
             progress = Progress(self.next_epoch, 0)
         return {
-            **identity(self.sources, self.options, shard),
+            **self.identity(shard),
             "rank": shard.rank,
             "worker": shard.worker,
-            "epoch": progress.epoch,
-            "handed_out": progress.handed_out,
+            **asdict(progress),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -257,16 +267,16 @@ class StreamingAudioDataset(IterableDataset[Any]):
                 refused when the iteration starts.
         """
         shard = current_shard(*self.rank_and_world_size())
-        expected = {**identity(self.sources, self.options, shard), "rank": shard.rank}
-        check_state(state, expected, ("worker", "epoch", "handed_out"))
-        progress = Progress(state["epoch"], state["handed_out"])
+        expected = {**self.identity(shard), "rank": shard.rank}
+        check_state(state, expected, ("worker", "epoch", "handed_out", "begin"))
+        progress = Progress(state["epoch"], state["handed_out"], state["begin"])
         self.start_at(Position({state["worker"]: progress}, shard.num_workers))
 
     def start_at(self, position: Position | None) -> None:
         """Start the next iteration there, in this process or in a worker started from it; None for an epoch's start."""
         self._start = position
 
-    def progress(self) -> tuple[int, int, int]:
-        """The worker that this process plays, the epoch it is in, and the spans that it has handed out of it."""
+    def progress(self) -> tuple[int, Progress]:
+        """The worker that this process plays, and how far it is."""
         assert self._shard is not None
-        return self._shard.worker, self._progress.epoch, self._progress.handed_out
+        return self._shard.worker, self._progress

@@ -16,6 +16,7 @@ from flowmo_data.framing import check_framing
 
 _LARGEST = (1 << 31) - 1
 ON_ERROR = ("skip", "raise")
+REMAINDER = ("drop", "repeat")
 ON_OTHER_RATE = ("resample", "skip", "raise")
 
 
@@ -30,7 +31,7 @@ class Options:
 
     sr: int
     samples_per_frame: int
-    shuffle_buffer_size: int
+    shuffle_buffer_size: int | None
     channels: int
     shuffle: bool
     seed: int
@@ -44,11 +45,15 @@ class Options:
     return_info: bool
     batch_size: int | None
     repeat: bool
+    remainder: str
 
     def __post_init__(self) -> None:
         self._check_number("sr", 1, "a sample rate in Hz, 44100 for instance")
         self._check_number("samples_per_frame", 1, "the length of a frame in samples, 196608 for instance")
-        self._check_number("shuffle_buffer_size", 1, "how many frames to shuffle among; shuffle=False for file order")
+        if self.shuffle_buffer_size is not None:
+            self._check_number(
+                "shuffle_buffer_size", 1, "how many frames to shuffle among; shuffle=False for file order"
+            )
         self._check_number("seed", 0, "the seed of all that is random", most=math.inf)
         self._check_number("decode_threads", 0, "threads that decode ahead; 0 decodes in the calling thread")
         if self.batch_size is not None:
@@ -65,6 +70,11 @@ class Options:
         if self.on_other_rate not in ON_OTHER_RATE:
             raise OptionError(
                 f"on_other_rate={self.on_other_rate!r}: take one of {', '.join(map(repr, ON_OTHER_RATE))}"
+            )
+        if self.remainder not in REMAINDER:
+            raise OptionError(
+                f"remainder={self.remainder!r}: take 'drop' (frames that do not go round all ranks are left out) or "
+                "'repeat' (some come twice)"
             )
         if self.transform is not None and not callable(self.transform):
             raise OptionError(

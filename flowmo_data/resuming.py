@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowmo_data.errors import StateError
-from flowmo_data.options import Options
 from flowmo_data.sharding import Shard
-from flowmo_data.sources import Sources
 
-_VERSION = 1
+VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +19,10 @@ class Progress:
     epoch: int
     """the epoch that it is in"""
     handed_out: int
-    """spans of the epoch that it has handed out, or found to be unreadable when their turn came"""
+    """spans that it has handed out since `begin`, or found to be unreadable when their turn came"""
+    begin: int = 0
+    """with an index: the place in the epoch's order at which all workers of all ranks began; below 0 where an endless
+    stream began in an epoch before"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +74,6 @@ def deal_batches(num_batches: int, available: Sequence[int]) -> tuple[list[int],
             num_batches -= 1
         turn = (turn + 1) % len(available)
     return given, turn
-
-
-def identity(sources: Sources, options: Options, shard: Shard) -> dict[str, Any]:
-    """What a position is in: the files, the options that decide which frame comes when, ranks and number of workers."""
-    return {
-        "version": _VERSION,
-        "num_files": len(sources),
-        "files": sources.fingerprint(),
-        **options.order(),
-        "world_size": shard.world_size,
-        "num_workers": shard.num_workers,
-    }
 
 
 def check_state(state: Mapping[str, Any], expected: Mapping[str, Any], needed: Sequence[str]) -> None:

@@ -41,6 +41,8 @@ class Source:
     """absolute"""
     stamp: Stamp
     """the file's state when it was first looked at; a read finds the same or raises"""
+    indexed: bool = False
+    """whether that was when it was indexed, and not just now"""
 
     @classmethod
     def at(cls, path: str) -> Source:
@@ -79,11 +81,10 @@ class Source:
         """Raise `AudioFileError` if the file's state is not what it was when it was first looked at."""
         if stamp != self.stamp:
             now = f"{stamp.size} bytes" if stamp.size != self.stamp.size else "the same size"
-            raise AudioFileError.of(
-                self.path,
-                f"changed while it was in use ({self.stamp.size} bytes before, {now} now); "
-                "leave files alone while they are streamed",
-            )
+            when, advice = "while it was in use", "leave files alone while they are streamed"
+            if self.indexed:
+                when, advice = "since it was indexed", "run flowmo-data index again"
+            raise AudioFileError.of(self.path, f"changed {when} ({self.stamp.size} bytes before, {now} now); {advice}")
 
 
 def _read_all(descriptor: int, start: int, stop: int) -> bytes:

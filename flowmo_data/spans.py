@@ -1,20 +1,23 @@
-"""The frames of an epoch before they are decoded: files dealt out, opened, cut and shuffled, in references."""
+"""The frames of an epoch before they are decoded: references, in the order in which they are emitted."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from itertools import islice
+from typing import Any, NamedTuple, Protocol
 
-from flowmo_data.errors import AudioFileError, NoReadableFileError, OptionError, SampleRateError
+from flowmo_data.errors import AudioFileError, NoReadableFileError, OptionError
 from flowmo_data.framing import frame_starts
+from flowmo_data.ledger import Ledger
 from flowmo_data.options import Options
 from flowmo_data.randomness import Purpose, below, random_bits
+from flowmo_data.resuming import VERSION, Progress
 from flowmo_data.sharding import Shard, deal, epoch_order
 from flowmo_data.shuffling import shuffled
 from flowmo_data.sources import Sources
 from flowmo_data.timeline import Timeline, at_sample_rate
-from flowmo_data.tracks import open_track
+from flowmo_data.tracks import Track, open_track
 
 logger = logging.getLogger(__name__)
 
@@ -28,36 +31,77 @@ class Span(NamedTuple):
     """index of its first sample in the timeline; negative where it begins with padding"""
     stop: int
     """one past the index of its last sample; past the timeline's end where it ends with padding"""
+    place: int = 0
+    """its place in the order of the epoch, where there is an index to tell it"""
 
 
-class SpanStream:
-    """Gives the spans of any shard of any epoch, and deals with the files that are bad."""
+class Stream(Protocol):
+    """Gives the spans of any shard of any epoch."""
 
-    def __init__(self, sources: Sources, options: Options) -> None:
-        self._sources, self._options = sources, options
-        self._told: set[tuple[str, str]] = set()
+    def spans(self, progress: Progress, shard: Shard, batch_size: int) -> Iterator[Span]:
+        """A shard's spans of an epoch that are left after `progress`, in the order in which they are emitted.
 
-    def spans(self, epoch: int, shard: Shard) -> Iterator[Span]:
-        """A shard's spans in the order in which their frames are emitted.
+        Args:
+            progress: the epoch, and how far it is.
+            shard: whose.
+            batch_size: frames that the DataLoader takes from a worker before it turns to the next.
 
         Raises:
             AudioFileError: a file cannot be read and `on_error="raise"`.
             NoReadableFileError: not one of all files can be read.
         """
-        options = self._options
-        order = epoch_order(len(self._sources), seed=options.seed, epoch=epoch, shuffle=options.shuffle)
-        spans = self._cut(self._open(deal(order, shard), order), epoch)
-        if not options.shuffle:
-            return spans
-        bits = random_bits(options.seed, epoch, Purpose.SPAN_ORDER, shard.index)
-        return shuffled(spans, buffer_size=options.shuffle_buffer_size, bits=bits)
 
-    def has_files(self, shard: Shard) -> bool:
-        """Whether a shard ever gets a file. One without is idle: a worker ends, a rank would keep the others waiting.
+    def after(self, progress: Progress) -> Progress:
+        """Where the next epoch of an endless stream begins, after an epoch that had this progress at its end."""
+
+    def instead_of(self, span: Span, epoch: int, attempt: int) -> Span | None:
+        """What is emitted for a span that cannot be read: None for nothing."""
+
+    def check_work(self, shard: Shard) -> bool:
+        """Whether a shard ever gets a frame. One without is idle: a worker ends, a rank would keep others waiting.
 
         Raises:
             OptionError: no worker of the rank gets one.
         """
+
+    def num_frames(self, world_size: int) -> int:
+        """Frames of a rank in an epoch.
+
+        Raises:
+            TypeError: nobody knows.
+        """
+
+    def identity(self, shard: Shard) -> dict[str, Any]:
+        """What a position is in, for JSON: the files, the options and, where they matter, ranks and workers."""
+
+
+class FileStream:
+    """Deals out files, whose lengths are known only when they are opened."""
+
+    def __init__(self, sources: Sources, options: Options, ledger: Ledger) -> None:
+        self._sources, self._options, self._ledger = sources, options, ledger
+
+    def spans(self, progress: Progress, shard: Shard, batch_size: int) -> Iterator[Span]:  # noqa: ARG002
+        """See `Stream.spans`: a shard's files are opened, cut and shuffled in the order of the epoch."""
+        options, epoch = self._options, progress.epoch
+        order = epoch_order(len(self._sources), seed=options.seed, epoch=epoch, shuffle=options.shuffle)
+        spans = self._cut(self._open(deal(order, shard), order), epoch)
+        if options.shuffle:
+            assert options.shuffle_buffer_size is not None
+            bits = random_bits(options.seed, epoch, Purpose.SPAN_ORDER, shard.index)
+            spans = shuffled(spans, buffer_size=options.shuffle_buffer_size, bits=bits)
+        return islice(spans, progress.handed_out, None)
+
+    def after(self, progress: Progress) -> Progress:
+        """See `Stream.after`."""
+        return Progress(progress.epoch + 1, 0)
+
+    def instead_of(self, span: Span, epoch: int, attempt: int) -> Span | None:  # noqa: ARG002
+        """Nothing: how many frames there are is not known anyway."""
+        return None
+
+    def check_work(self, shard: Shard) -> bool:
+        """See `Stream.check_work`."""
         if shard.rank >= len(self._sources):
             raise OptionError(
                 f"rank {shard.rank} of {shard.world_size} gets none of {len(self._sources)} files, and the others "
@@ -65,27 +109,23 @@ class SpanStream:
             )
         return shard.index < len(self._sources)
 
-    def refuse(self, error: AudioFileError) -> None:
-        """Raise the error, or warn of the file, whichever was asked for."""
-        options = self._options
-        if (options.on_other_rate if isinstance(error, SampleRateError) else options.on_error) == "raise":
-            raise error
-        self._warn("skipped", error.path, f"skipped {error}")
-
-    def tell_lost(self, span: Span, num_lost: int) -> None:
-        """Warn that samples of a span are silence."""
-        self._warn(
-            "silence",
-            span.timeline.path,
-            f"{span.timeline.path}: {num_lost} samples from {max(span.start, 0)} on cannot be decoded and are silence; "
-            "more of it may be",
+    def num_frames(self, world_size: int) -> int:  # noqa: ARG002
+        """Nobody knows."""
+        raise TypeError(
+            "the number of frames is not known before all files were opened; index them (flowmo-data index), and give "
+            "the index to StreamingAudioDataset"
         )
 
-    def _warn(self, kind: str, path: str, message: str) -> None:
-        """Log the first message of a kind about a file: one for all epochs, in each worker."""
-        if (path, kind) not in self._told:
-            self._told.add((path, kind))
-            logger.warning("%s", message)
+    def identity(self, shard: Shard) -> dict[str, Any]:
+        """See `Stream.identity`."""
+        return {
+            "version": VERSION,
+            "num_files": len(self._sources),
+            "files": self._sources.fingerprint(),
+            **self._options.order(),
+            "world_size": shard.world_size,
+            "num_workers": shard.num_workers,
+        }
 
     def _open(self, mine: Iterable[int], order: Iterable[int]) -> Iterator[tuple[int, Timeline]]:
         """The readable files of `mine`. Where there is none, look through all others, and raise if they are as bad."""
@@ -95,7 +135,7 @@ class SpanStream:
             try:
                 timeline = self._open_one(index)
             except AudioFileError as error:
-                self.refuse(error)
+                self._ledger.refuse(error)
             else:
                 num_read += 1
                 yield index, timeline
@@ -104,13 +144,7 @@ class SpanStream:
 
     def _open_one(self, index: int) -> Timeline:
         track = open_track(self._sources[index], self._options.decoder)
-        timeline = at_sample_rate(track, self._options.sr, on_other_rate=self._options.on_other_rate)
-        damage = [track.damage] if track.damage else []
-        if len(timeline.parts) < len(track.parts):
-            damage.append(f"the parts of it that are not at sr={self._options.sr} are skipped")
-        if damage:
-            self._warn("damage", track.path, f"{track.path}: {'; '.join(damage)}; the rest is read")
-        return timeline
+        return as_wanted(track, self._options, self._ledger)
 
     def _check_some_readable(self, order: Iterable[int]) -> None:
         reason = ""
@@ -139,3 +173,18 @@ class SpanStream:
                 logger.info("%s: %d samples are less than a frame", timeline.path, timeline.num_samples)
             for start in starts:
                 yield Span(timeline, start, start + options.samples_per_frame)
+
+
+def as_wanted(track: Track, options: Options, ledger: Ledger) -> Timeline:
+    """A track at the dataset's rate, its damage noted.
+
+    Raises:
+        SampleRateError: it is at another rate, and that is not wanted.
+    """
+    timeline = at_sample_rate(track, options.sr, on_other_rate=options.on_other_rate)
+    damage = [track.damage] if track.damage else []
+    if len(timeline.parts) < len(track.parts):
+        damage.append(f"the parts of it that are not at sr={options.sr} are skipped")
+    if damage:
+        ledger.note_damage(track.path, "; ".join(damage))
+    return timeline

@@ -10,12 +10,14 @@ import flowmo_data
 
 PACKAGE = Path(flowmo_data.__file__).parent
 ROOMS = [
-    "errors", "words", "callers", "randomness", "sources", "sharding", "framing", "shuffling", "mpeg", "ogg",
-    "decoding", "tracks", "conditioning", "timeline", "prefetching", "recycling", "batching", "epochs", "options",
-    "spans", "resuming", "dataset", "loading", "bench", "commands", "cli",
+    "errors", "words", "callers", "randomness", "sources", "sharding", "framing", "shuffling", "planning", "mpeg",
+    "ogg", "decoding", "parts", "packets", "soundfiles", "tracks", "conditioning", "timeline", "index", "prefetching",
+    "recycling", "batching", "epochs", "options", "ledger", "resuming", "spans", "indexed", "streams", "frames",
+    "dataset", "loading", "bench", "commands", "cli",
 ]  # fmt: skip
 INSIDE = {
-    "mpeg": ["headers", "scanning", "tags", "walking", "runs"],
+    "mpeg": ["headers", "scanning", "sections", "tags", "walking", "seeking", "runs"],
+    "index": ["schema", "columns", "describing", "building", "audio_index"],
     "decoding": ["scratch", "minimp3", "libsndfile", "choosing", "recovery"],
     "bench": [
         "demo",

@@ -20,9 +20,10 @@ from torch.utils.data import DataLoader, IterableDataset
 from flowmo_data.bench.setups import Measurement, Setup
 from flowmo_data.dataset import StreamingAudioDataset
 from flowmo_data.decoding import choose_decoder, load_decoder
+from flowmo_data.packets import MpegPart
+from flowmo_data.parts import Part
 from flowmo_data.sharding import Shard
 from flowmo_data.sources import find_sources
-from flowmo_data.tracks import MpegPart, Part
 
 _DECODER_FRAMES = 192
 """frames that the decoder alone goes through, round and round; held in memory as packets, some 25 MB"""

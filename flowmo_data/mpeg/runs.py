@@ -16,8 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flowmo_data.mpeg.headers import HEADER_BYTES, Header
+from flowmo_data.mpeg.sections import Section
 from flowmo_data.mpeg.tags import Read
-from flowmo_data.mpeg.walking import Section
 
 _OVERLAP_PACKETS = 2
 

@@ -11,20 +11,13 @@ the last packet ends, the walk looks for the next place that two or three header
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from flowmo_data.mpeg.headers import (
-    FREE_FORMAT,
-    HEADER_BYTES,
-    LONGEST_FREE_PACKET,
-    Header,
-    packet_lengths,
-    parse_header,
-    stream_key,
-)
+from flowmo_data.mpeg.headers import HEADER_BYTES, LONGEST_FREE_PACKET, parse_header, stream_key
 from flowmo_data.mpeg.scanning import PERIOD, Bytes, keys_at, regular_packets, vouched_for
+from flowmo_data.mpeg.sections import Gap, Section, section_lengths
 from flowmo_data.mpeg.tags import Read, audio_end, parse_info_packet, tag_end
 
 _CHUNK_BYTES = 1 << 19
@@ -32,44 +25,6 @@ _LOOKAHEAD_BYTES = 3 * LONGEST_FREE_PACKET + HEADER_BYTES
 _FIRST_SEARCH_BYTES = 1 << 10
 _MAX_FREE_FORMAT_TRIALS = 10_000
 """a file of nothing but free-format headers is hostile; past this many, they are taken for noise"""
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """A place in a section where bytes that are no packets stand."""
-
-    packet: int
-    """index of the first packet after it"""
-    start: int
-    """byte at which the packet before it ends"""
-    lost_bytes: int
-    """bytes of damage in it; 0 for a tag, across which the stream goes on"""
-
-
-@dataclass(slots=True)
-class Section:
-    """Packets of one stream: the same version, layer, sample rate and number of channels."""
-
-    header: Header
-    """of the first packet"""
-    lengths: list[int]
-    """packet length in bytes by a header's third byte, 256 of them; 0 where such a packet is not of this section"""
-    offsets: array[int]
-    """byte at which each packet starts, 4 bytes each (8 in a file past 4 GiB)"""
-    gaps: list[Gap] = field(default_factory=list)
-    end: int = 0
-    """byte at which the last packet ends"""
-    delay: int = 0
-    """decoded samples in front that are not the signal's"""
-    num_samples: int = 0
-    """samples per channel, exact"""
-    missing_packets: int = 0
-    """packets that an Info packet states and that are not there"""
-
-    @property
-    def num_packets(self) -> int:
-        """Packets of audio."""
-        return len(self.offsets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +72,7 @@ def _apply_info_packet(read: Read, section: Section) -> bool:
     info = parse_info_packet(read(first, stop), section.header)
     padding = 0
     if info is not None:
-        del section.offsets[0]
+        section.offsets = section.offsets[1:]
         section.gaps = [Gap(gap.packet - 1, gap.start, gap.lost_bytes) for gap in section.gaps if gap.packet > 1]
         if section.num_packets:
             section.delay = info.delay
@@ -139,6 +94,7 @@ class _Walker:
         self._read, self._pos, self._end = read, start, end
         self._data, self._base = b"", start
         self.sections: list[Section] = []
+        self._offsets = array("I")  # of the last section
         self.lost_bytes = 0
         self.trailing_bytes = 0
         self._key = 0
@@ -176,23 +132,17 @@ class _Walker:
         return True
 
     def _open_section(self, at: int, key: int, free_bytes: int) -> None:
-        header = parse_header(self._data, at)
+        head = self._data[at : at + HEADER_BYTES]
+        header = parse_header(head)
         assert header is not None
-        wanted_rate = self._data[at + 2] & 0x0C
-        slot = 4 if header.layer == 1 else 1
-        lengths = [
-            0
-            if third & 0x0C != wanted_rate or (third < 0x10) != (not header.bitrate)
-            else free_bytes + slot * (third >> 1 & 1) if length == FREE_FORMAT else length
-            for third, length in enumerate(packet_lengths(self._data[at + 1]))
-        ]  # fmt: skip
-        self.sections.append(Section(header, lengths, array("I" if self._end < 1 << 32 else "Q")))
+        self._offsets = array("I" if self._end < 1 << 32 else "Q")
+        self.sections.append(Section(header, section_lengths(head, free_bytes), self._offsets))
         self._key = key
 
     def _follow(self) -> None:
         """Go from header to header until one is missing; this is where a walk's time goes."""
         section, pos, leaps = self.sections[-1], self._pos, True
-        lengths, append = section.lengths, section.offsets.append
+        lengths, append = section.lengths, self._offsets.append
         second, mono = self._key >> 16, bool(self._key & 1)
         while True:
             at = self._load(pos, HEADER_BYTES)
@@ -213,7 +163,7 @@ class _Walker:
             if at <= last or pos + HEADER_BYTES > self._end:
                 break
         if pos > self._end:  # the last packet is cut off
-            pos = section.offsets.pop()
+            pos = self._offsets.pop()
             self.trailing_bytes += self._end - pos
             self._end = pos
             if section.gaps and section.gaps[-1].packet == section.num_packets:
@@ -222,12 +172,12 @@ class _Walker:
 
     def _leap(self, section: Section, at: int) -> tuple[int, bool]:
         """Take the packets that follow as regularly as the last; gives where they end, and if that was worth it."""
-        ends = [*section.offsets[1 - PERIOD :], self._base + at]
-        steps = [end - start for start, end in zip(section.offsets[-PERIOD:], ends, strict=True)]
+        ends = [*self._offsets[1 - PERIOD :], self._base + at]
+        steps = [end - start for start, end in zip(self._offsets[-PERIOD:], ends, strict=True)]
         places = regular_packets(np.frombuffer(self._data, np.uint8), at, steps, self._key, section.lengths)
         if not len(places):
             return at, False
-        section.offsets.frombytes((places + self._base).astype(section.offsets.typecode).tobytes())
+        self._offsets.frombytes((places + self._base).astype(self._offsets.typecode).tobytes())
         last = int(places[-1])
         return last + section.lengths[self._data[last + 2]], len(places) >= PERIOD
 

@@ -1,0 +1,106 @@
+"""Walk all files, in as many processes as wanted, into one table; what is known already is not read again."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from flowmo_data.errors import FilesError, FlowmoDataError
+from flowmo_data.index.describing import describe
+from flowmo_data.index.schema import import_pyarrow, schema
+from flowmo_data.sources import Files, find_sources
+
+_FILES_AT_A_TIME = 32
+
+Named = tuple[str, str]
+"""a file's path, and its name in the index"""
+
+
+def build_table(
+    files: Files,
+    *,
+    root: str | None,
+    previous: Any | None,
+    num_workers: int,
+    on_files: Callable[[int, int], None] | None,
+) -> tuple[Any, str]:
+    """The table of an index, sorted by path, and the root of its paths: see `AudioIndex.build`."""
+    pa = import_pyarrow()
+    sources = find_sources(files)
+    root = os.path.abspath(root) if root is not None else _common_root(files, sources)
+    named = [(path, _name(path, root)) for path in sources]
+    known, unknown = _divide(named, previous)
+    tables = [schema().empty_table(), *([previous.take(pa.array(known, pa.int64()))] if previous is not None else [])]
+    done = len(known)
+    if on_files is not None:
+        on_files(done, len(named))
+    groups = [unknown[start : start + _FILES_AT_A_TIME] for start in range(0, len(unknown), _FILES_AT_A_TIME)]
+    for table in _described(groups, num_workers):
+        tables.append(table)
+        done += len(table)
+        if on_files is not None:
+            on_files(done, len(named))
+    return pa.concat_tables(table.cast(schema()) for table in tables).sort_by("path").combine_chunks(), root
+
+
+def _described(groups: list[list[Named]], num_workers: int) -> Iterator[Any]:
+    if not num_workers or len(groups) < 2:
+        yield from map(describe_all, groups)
+        return
+    context = multiprocessing.get_context("spawn")  # forks do not mix with threads, and a progress bar has one
+    with ProcessPoolExecutor(min(num_workers, len(groups)), mp_context=context) as pool:
+        try:
+            yield from pool.map(describe_all, groups)
+        except BrokenProcessPool as error:
+            raise FlowmoDataError(
+                "a process that read files has died, for want of memory perhaps; take fewer (--workers, num_workers=), "
+                "or 0 to read them in this one"
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def describe_all(files: Sequence[Named]) -> Any:
+    """The rows of some files, as a table. Runs in the processes."""
+    return import_pyarrow().Table.from_pylist([describe(path, name) for path, name in files], schema=schema())
+
+
+def _divide(named: Sequence[Named], previous: Any | None) -> tuple[list[int], list[Named]]:
+    """Rows of the previous index that still hold, and the files that there is no such row for."""
+    if previous is None:
+        return [], list(named)
+    names, sizes, times = (previous[key].to_pylist() for key in ("path", "size", "mtime_ns"))
+    rows = {name: (row, stamp) for row, (name, *stamp) in enumerate(zip(names, sizes, times, strict=True))}
+    known, unknown = [], []
+    for path, name in named:
+        row, stamp = rows.get(name, (-1, []))
+        if stamp and stamp == _stamp(path):
+            known.append(row)
+        else:
+            unknown.append((path, name))
+    return known, unknown
+
+
+def _stamp(path: str) -> list[int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _common_root(files: Files, sources: Sequence[str]) -> str:
+    if isinstance(files, (str, os.PathLike)) and os.path.isdir(files):
+        return os.path.abspath(files)
+    return os.path.commonpath([os.path.dirname(path) for path in sources])
+
+
+def _name(path: str, root: str) -> str:
+    prefix = os.path.join(root, "")
+    if not path.startswith(prefix):
+        raise FilesError(f"{path}: it is not under root={root}, and an index's paths are relative to that")
+    return path.removeprefix(prefix)

@@ -1,0 +1,73 @@
+"""A section: a stretch of packets that one decoder can decode in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from flowmo_data.mpeg.headers import FREE_FORMAT, Header, packet_lengths, parse_header
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A place in a section where bytes that are no packets stand."""
+
+    packet: int
+    """index of the first packet after it"""
+    start: int
+    """byte at which the packet before it ends"""
+    lost_bytes: int
+    """bytes of damage in it; 0 for a tag, across which the stream goes on"""
+
+
+@dataclass(slots=True)
+class Section:
+    """Packets of one stream: the same version, layer, sample rate and number of channels."""
+
+    header: Header
+    """of the first packet"""
+    lengths: list[int]
+    """packet length in bytes by a header's third byte, 256 of them; 0 where such a packet is not of this section"""
+    offsets: Sequence[int]
+    """byte at which each packet starts; from a walk, an array of 4 bytes each (8 in a file past 4 GiB)"""
+    gaps: list[Gap] = field(default_factory=list)
+    end: int = 0
+    """byte at which the last packet ends"""
+    delay: int = 0
+    """decoded samples in front that are not the signal's"""
+    num_samples: int = 0
+    """samples per channel, exact"""
+    missing_packets: int = 0
+    """packets that an Info packet states and that are not there"""
+
+    @property
+    def num_packets(self) -> int:
+        """Packets of audio."""
+        return len(self.offsets)
+
+    @property
+    def free_bytes(self) -> int:
+        """Length of a packet without padding, in free format; 0 where headers tell it."""
+        return 0 if self.header.bitrate else max(self.lengths) - (4 if self.header.layer == 1 else 1)
+
+
+def section_lengths(head: bytes, free_bytes: int) -> list[int]:
+    """Packet length in bytes by a header's third byte, for the packets of a section.
+
+    Args:
+        head: the first packet's header, 4 bytes.
+        free_bytes: length of a free-format packet without padding.
+
+    Returns:
+        256 numbers: 0 where such a packet is of another sample rate, or of free format where the first is not.
+    """
+    header = parse_header(head)
+    assert header is not None
+    wanted_rate = head[2] & 0x0C
+    slot = 4 if header.layer == 1 else 1
+    return [
+        0
+        if third & 0x0C != wanted_rate or (third < 0x10) != (not header.bitrate)
+        else free_bytes + slot * (third >> 1 & 1) if length == FREE_FORMAT else length
+        for third, length in enumerate(packet_lengths(head[1]))
+    ]  # fmt: skip

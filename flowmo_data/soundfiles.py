@@ -1,0 +1,132 @@
+"""A file in one of libsndfile's formats, read through a handle that is opened for the window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from flowmo_data.decoding import scratch
+from flowmo_data.errors import AudioFileError
+from flowmo_data.ogg import last_page_start
+from flowmo_data.parts import Window
+from flowmo_data.sources import Source
+
+_OPUS_LEAD = 24_000
+"""samples; after a seek libopus is right to 1e-8 at once, and to the bit some 4,000 samples later at most"""
+_VORBIS_BLOCK = 8_192
+"""samples, the longest block. libsndfile 1.2.2 counts back from the end of the last page, which may be cut short, and
+so lands a few samples off wherever it seeks in that page"""
+_BLOCK = 4_096
+"""samples read at a time where a read fails: all of it is lost"""
+_UNKNOWN_LENGTH = 1 << 40
+"""samples; libsndfile states more than this where a header does not tell"""
+
+
+@dataclass(frozen=True, slots=True)
+class SoundFilePart:
+    """A file in one of libsndfile's formats."""
+
+    source: Source
+    sample_rate: int
+    """Hz"""
+    channels: int
+    """channels as stored"""
+    num_samples: int
+    """samples per channel"""
+    format: str
+    """container and codec, as libsndfile calls them"""
+    lead: int = 0
+    """samples before a window at which reading starts, for a decoder to be where it would be in the whole file"""
+    last_seek: int = 1 << 62
+    """sample past which seeking goes wrong"""
+
+    def read(self, start: int, stop: int) -> Window:
+        """See `Part.read`."""
+        self.source.check(Source.at(self.source.path).stamp)
+        begin = max(min(start - self.lead, self.last_seek), 0)
+        out = scratch(stop - begin, self.channels)
+        num_lost = 0
+        try:
+            if _read_at(self.source.path, begin, out) < len(out):  # damage inside
+                num_lost = _read_in_blocks(self.source.path, begin, out, start - begin)
+        except (soundfile.LibsndfileError, OSError) as error:
+            raise AudioFileError.of(self.source.path, f"it cannot be opened any more: {error}") from error
+        return Window(out[start - begin :], num_lost)
+
+
+def open_soundfile(source: Source) -> tuple[SoundFilePart, str]:
+    """Read a file's header, and as much of the rest as it takes to know its length.
+
+    Returns:
+        The file, and what is wrong with it in words; none where nothing is.
+
+    Raises:
+        AudioFileError: there are no samples in it.
+        soundfile.LibsndfileError: libsndfile cannot open it.
+    """
+    damage = ""
+    with soundfile.SoundFile(source.path) as opened:
+        rate, channels, num_samples = opened.samplerate, opened.channels, opened.frames
+        codec, name = opened.subtype, f"{opened.format}/{opened.subtype}"
+        whole = num_samples < _UNKNOWN_LENGTH and _can_read_last(opened)
+    if not whole:  # cut off, or streamed: its header does not tell
+        stated, num_samples = num_samples, _count_samples(source.path)
+        if stated < _UNKNOWN_LENGTH:
+            damage = f"its header states {stated} samples and {num_samples} are there"
+    if not num_samples:
+        raise AudioFileError.of(source.path, "its header is that of an audio file, and there are no samples behind it")
+    part = SoundFilePart(source, rate, channels, num_samples, name)
+    if codec == "OPUS":
+        part = replace(part, lead=_OPUS_LEAD)
+    elif codec == "VORBIS":
+        part = replace(part, last_seek=last_page_start(source.read, source.stamp.size) - _VORBIS_BLOCK)
+    return part, damage
+
+
+def _can_read_last(opened: soundfile.SoundFile) -> bool:
+    try:
+        opened.seek(max(opened.frames - 1, 0))
+    except soundfile.LibsndfileError:
+        return False
+    return _read_or_zero(opened, scratch(1, opened.channels)) == min(int(opened.frames), 1)
+
+
+def _count_samples(path: str) -> int:
+    """How many samples can be read, by reading them all."""
+    total = 0
+    with soundfile.SoundFile(path) as opened:
+        block = scratch(_BLOCK, opened.channels)
+        while num_read := _read_or_zero(opened, block):
+            total += num_read
+    return total
+
+
+def _read_in_blocks(path: str, begin: int, out: npt.NDArray[np.float32], wanted: int) -> int:
+    """Read what can be read, with silence for the rest; gives how many samples from `out[wanted]` on are silence."""
+    num_lost = 0
+    for first in range(0, len(out), _BLOCK):
+        block = out[first : first + _BLOCK]
+        num_read = _read_at(path, begin + first, block)
+        block[num_read:] = 0
+        num_lost += first + len(block) - min(max(first + num_read, wanted), first + len(block))
+    return num_lost
+
+
+def _read_at(path: str, begin: int, out: npt.NDArray[np.float32]) -> int:
+    """Open, seek, read, and give how many samples came. A handle that has met damage is of no more use."""
+    with soundfile.SoundFile(path) as opened:
+        try:
+            opened.seek(begin)
+        except soundfile.LibsndfileError:
+            return 0
+        return _read_or_zero(opened, out)
+
+
+def _read_or_zero(opened: soundfile.SoundFile, out: npt.NDArray[np.float32]) -> int:
+    try:
+        return int(opened.buffer_read_into(out, "float32"))
+    except soundfile.LibsndfileError:
+        return 0

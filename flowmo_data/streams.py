@@ -1,0 +1,37 @@
+"""What the user named, as a stream of spans: from an index, or from the files themselves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Union
+
+from flowmo_data.errors import OptionError
+from flowmo_data.index import INDEX_SUFFIX, AudioIndex
+from flowmo_data.indexed import IndexedStream
+from flowmo_data.ledger import Ledger
+from flowmo_data.options import Options
+from flowmo_data.sources import find_sources
+from flowmo_data.spans import FileStream, Stream
+
+Files = Union[str, "os.PathLike[str]", Sequence[Union[str, "os.PathLike[str]"]], AudioIndex]
+"""A folder, a file, a glob, a sequence of these; or an index, or the path of one."""
+
+
+def open_stream(files: Files, options: Options, ledger: Ledger) -> Stream:
+    """The stream of `files`.
+
+    Raises:
+        FilesError: `files` names nothing.
+        OptionError: an option asks for what only an index can give.
+    """
+    if isinstance(files, (str, os.PathLike)) and str(files).endswith(INDEX_SUFFIX):
+        files = AudioIndex.load(files)
+    if isinstance(files, AudioIndex):
+        return IndexedStream(files, options, ledger)
+    if options.shuffle_buffer_size is None:
+        raise OptionError(
+            "shuffle_buffer_size=None shuffles all frames of an epoch, which takes an index (flowmo-data index FOLDER "
+            "-o corpus.parquet); give one, or a number of frames"
+        )
+    return FileStream(find_sources(files), options, ledger)
