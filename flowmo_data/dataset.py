@@ -182,9 +182,9 @@ class StreamingAudioDataset(IterableDataset[Any]):
             state["_rank"], state["_world_size"] = self.rank_and_world_size()  # a spawned worker could not look it up
         return state
 
-    def spans(self, epoch: int, shard: Shard) -> Iterator[Span]:
-        """An epoch's frames of one shard in the order in which they are emitted, not decoded."""
-        return self._stream.spans(Progress(epoch, 0), shard, self.options.batch_size or 1)
+    def spans(self, progress: Progress, shard: Shard) -> Iterator[Span]:
+        """The frames of an epoch of one shard that are left, in the order in which they are emitted, not decoded."""
+        return self._stream.spans(progress, shard, self.options.batch_size or 1)
 
     def _frames(self, shard: Shard, slots: Iterator[Slot]) -> Iterator[tuple[Any, Slot]]:
         """What is emitted for each frame of the epoch that is left."""

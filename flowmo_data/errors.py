@@ -26,6 +26,10 @@ class FilesNotFoundError(FilesError, FileNotFoundError):
     """A path in `files` does not exist, or no audio file is found under it."""
 
 
+class IndexVersionError(FilesError):
+    """An index was made by another version of this package, which writes it in another way."""
+
+
 class MissingPackageError(FlowmoDataError, ImportError):
     """A package that is installed separately is needed, and is not there or does not import."""
 

@@ -188,7 +188,7 @@ class ResumableDataLoader(DataLoader[Any]):
                 "from its own state alone; save the state of every rank, or use an index"
             )
         size = self._frames_in_batch()
-        available = [sum(1 for _ in dataset.spans(epoch, shard)) for shard in self._shards()]
+        available = [sum(1 for _ in dataset.spans(Progress(epoch, 0), shard)) for shard in self._shards()]
         whole = [frames // size if self.drop_last else -(-frames // size) for frames in available]
         given, next_worker = deal_batches(batches, whole)
         workers = [Progress(epoch, min(count * size, frames)) for count, frames in zip(given, available, strict=True)]

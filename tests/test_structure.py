@@ -10,14 +10,14 @@ import flowmo_data
 
 PACKAGE = Path(flowmo_data.__file__).parent
 ROOMS = [
-    "errors", "words", "callers", "randomness", "sources", "sharding", "framing", "shuffling", "planning", "mpeg",
-    "ogg", "decoding", "parts", "packets", "soundfiles", "tracks", "conditioning", "timeline", "index", "prefetching",
-    "recycling", "batching", "epochs", "options", "ledger", "resuming", "spans", "indexed", "streams", "frames",
-    "dataset", "loading", "bench", "commands", "cli",
+    "errors", "words", "figures", "callers", "randomness", "sources", "sharding", "framing", "shuffling", "planning",
+    "mpeg", "ogg", "decoding", "parts", "packets", "soundfiles", "tracks", "conditioning", "timeline", "index",
+    "prefetching", "recycling", "batching", "epochs", "options", "ledger", "resuming", "spans", "indexed", "streams",
+    "frames", "dataset", "loading", "bench", "commands", "cli",
 ]  # fmt: skip
 INSIDE = {
     "mpeg": ["headers", "scanning", "sections", "tags", "walking", "seeking", "runs"],
-    "index": ["schema", "columns", "describing", "building", "audio_index"],
+    "index": ["schema", "columns", "describing", "building", "audio_index", "summarizing", "picturing"],
     "decoding": ["scratch", "minimp3", "libsndfile", "choosing", "recovery"],
     "bench": [
         "demo",
@@ -29,8 +29,9 @@ INSIDE = {
         "reporting",
         "plotting",
         "scaling",
+        "indexing",
     ],
-    "commands": ["console", "bench", "group"],
+    "commands": ["console", "bench", "index", "inspect", "group"],
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -22,6 +22,7 @@ from flowmo_data.dataset import StreamingAudioDataset
 from flowmo_data.decoding import choose_decoder, load_decoder
 from flowmo_data.packets import MpegPart
 from flowmo_data.parts import Part
+from flowmo_data.resuming import Progress
 from flowmo_data.sharding import Shard
 from flowmo_data.sources import find_sources
 
@@ -154,7 +155,7 @@ def _measure_loader(
 
 def _measure_decoder(setup: Setup, recorder: Recorder) -> Measurement:
     """The decoder alone, on packets that are in memory, into the buffer that it always uses: the limit."""
-    spans = itertools.islice(_dataset(setup).spans(0, Shard()), _DECODER_FRAMES)
+    spans = itertools.islice(_dataset(setup).spans(Progress(0, 0), Shard()), _DECODER_FRAMES)
     frames = [[_decoding(*window) for window in span.timeline.windows(span.start, span.stop)] for span in spans]
     started = perf_counter()
 

@@ -7,36 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flowmo_data.bench.reporting import Result, num_cores
-from flowmo_data.errors import FlowmoDataError, MissingPackageError
-
-_COLORS = ("#1f6f8b", "#e07a5f", "#3d405b", "#81b29a", "#f2cc8f", "#9d4edd")
-
-
-def import_pyplot() -> Any:
-    """matplotlib, set to draw into files.
-
-    Raises:
-        MissingPackageError: it is not installed.
-    """
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingPackageError(f"--plot needs matplotlib ({error}): pip install 'flowmo_data[plot]'") from error
-    mpl.rcParams["svg.hashsalt"] = "flowmo_data"
-    return Figure
-
-
-def check_format(path: Path) -> None:
-    """Find out before the work that a picture of this name can be drawn.
-
-    Raises:
-        MissingPackageError: matplotlib is not installed.
-        FlowmoDataError: its suffix is that of no picture.
-    """
-    formats = import_pyplot()().canvas.get_supported_filetypes()
-    if path.suffix.lower().removeprefix(".") not in formats:
-        raise FlowmoDataError(f"--plot {path}: its name must end in one of {', '.join(f'.{name}' for name in formats)}")
+from flowmo_data.figures import COLORS, import_figure
 
 
 def draw(results: Sequence[Result], limit: Result | None, path: Path) -> None:
@@ -46,11 +17,11 @@ def draw(results: Sequence[Result], limit: Result | None, path: Path) -> None:
         MissingPackageError: matplotlib is not installed.
         OSError: the file cannot be written.
     """
-    figure = import_pyplot()(figsize=(11, 5.2), layout="constrained")
+    figure = import_figure()(figsize=(11, 5.2), layout="constrained")
     speed, first = figure.subplots(1, 2, width_ratios=(3, 2))
     drawn = [result for result in results if result.setup.loader != "decoder"]
     names = list(dict.fromkeys(_line(result) for result in drawn))
-    for name, color in zip(names, _COLORS * 3, strict=False):
+    for name, color in zip(names, COLORS * 3, strict=False):
         _draw_speed(speed, [result for result in drawn if _line(result) == name], name, color)
     workers = sorted({result.setup.num_workers for result in drawn})
     if limit is not None:
@@ -62,7 +33,7 @@ def draw(results: Sequence[Result], limit: Result | None, path: Path) -> None:
     speed.grid(axis="y", alpha=0.25)
     labels = [result.setup.name for result in drawn][::-1]
     seconds = [result.median(lambda run: run.first_batch_seconds) for result in drawn][::-1]
-    colors = [_COLORS[names.index(_line(result)) % len(_COLORS)] for result in drawn][::-1]
+    colors = [COLORS[names.index(_line(result)) % len(COLORS)] for result in drawn][::-1]
     bars = first.barh(labels, seconds, color=colors)
     first.bar_label(bars, fmt="%.2f s", padding=3, fontsize=8)
     first.set(xscale="log", xlabel="first batch, seconds from making the loader")

@@ -12,7 +12,7 @@ import click
 
 from flowmo_data.bench.baselines import import_librosa
 from flowmo_data.bench.demo import NUM_FILES, default_folder, make_demo
-from flowmo_data.bench.plotting import check_format, draw
+from flowmo_data.bench.plotting import draw
 from flowmo_data.bench.reporting import Result, as_json, machine, num_cores, recommendation, results_table
 from flowmo_data.bench.running import run_setups
 from flowmo_data.bench.setups import BASELINES, Setup
@@ -20,6 +20,7 @@ from flowmo_data.bench.surveying import Survey, survey
 from flowmo_data.commands.console import SpacedLists, check_writable, console, plain_errors, progress
 from flowmo_data.decoding import DECODERS, choose_decoder
 from flowmo_data.errors import FlowmoDataError
+from flowmo_data.figures import check_format
 from flowmo_data.sources import find_sources
 from flowmo_data.words import counted
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import functools
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
+from rich import box
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
 
 from flowmo_data.errors import FlowmoDataError
 
@@ -23,6 +26,14 @@ def progress(*, timed: bool = True) -> Progress:
     """A progress display, one line for each task; `timed` shows how long each has taken."""
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
     return Progress(*columns, *([TimeElapsedColumn()] if timed else []), console=console)
+
+
+def reasons_table(title: str, files: Mapping[str, str]) -> Table:
+    """Files, and what is wrong with each."""
+    table = Table(title, "why", box=box.SIMPLE_HEAD, pad_edge=False)
+    for path, reason in files.items():
+        table.add_row(Text(path, overflow="fold"), Text(reason, overflow="fold"))
+    return table
 
 
 def check_writable(path: Path, option: str) -> None:

@@ -6,6 +6,8 @@ import click
 
 from flowmo_data import __version__
 from flowmo_data.commands.bench import bench
+from flowmo_data.commands.index import index
+from flowmo_data.commands.inspect import inspect
 
 
 @click.group(name="flowmo-data", context_settings={"help_option_names": ["-h", "--help"]})
@@ -14,4 +16,5 @@ def flowmo_data_command() -> None:
     """Stream audio into PyTorch training."""
 
 
-flowmo_data_command.add_command(bench)
+for _command in (bench, index, inspect):
+    flowmo_data_command.add_command(_command)

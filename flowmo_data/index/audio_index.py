@@ -9,7 +9,7 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
-from flowmo_data.errors import FilesError, FilesNotFoundError, OptionError
+from flowmo_data.errors import FilesError, FilesNotFoundError, IndexVersionError, OptionError
 from flowmo_data.index.building import build_table
 from flowmo_data.index.columns import Columns
 from flowmo_data.index.schema import METADATA_KEY, VERSION, import_pyarrow
@@ -86,10 +86,10 @@ class AudioIndex:
             raise FilesError(f"{path}: this is no index ({error}); {make_one}") from error
         metadata = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
         if metadata.get("version") != VERSION:
-            what = "a Parquet file, but no index"
-            if "version" in metadata:
-                what = f"an index of version {metadata['version']}, and this is flowmo_data for version {VERSION}"
-            raise FilesError(f"{path}: it is {what}; {make_one}")
+            if "version" not in metadata:
+                raise FilesError(f"{path}: it is a Parquet file, but no index; {make_one}")
+            was = f"{path} is an index of version {metadata['version']}, and this is flowmo_data for version {VERSION}"
+            raise IndexVersionError(f"{was}; {make_one}")
         return cls(table, _find_root(path, metadata, root, table["path"]))
 
     def save(self, path: str | os.PathLike[str]) -> None:

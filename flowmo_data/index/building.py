@@ -15,6 +15,8 @@ from flowmo_data.index.schema import import_pyarrow, schema
 from flowmo_data.sources import Files, find_sources
 
 _FILES_AT_A_TIME = 32
+_GROUPS_WORTH_A_PROCESS = 10
+"""a process takes some three seconds to start, and reads a hundred files a second"""
 
 Named = tuple[str, str]
 """a file's path, and its name in the index"""
@@ -48,11 +50,12 @@ def build_table(
 
 
 def _described(groups: list[list[Named]], num_workers: int) -> Iterator[Any]:
-    if not num_workers or len(groups) < 2:
+    num_workers = min(num_workers, len(groups) // _GROUPS_WORTH_A_PROCESS)
+    if not num_workers:
         yield from map(describe_all, groups)
         return
     context = multiprocessing.get_context("spawn")  # forks do not mix with threads, and a progress bar has one
-    with ProcessPoolExecutor(min(num_workers, len(groups)), mp_context=context) as pool:
+    with ProcessPoolExecutor(num_workers, mp_context=context) as pool:
         try:
             yield from pool.map(describe_all, groups)
         except BrokenProcessPool as error:

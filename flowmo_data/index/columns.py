@@ -63,6 +63,19 @@ class Columns:
         reasons = self._errors.to_pylist() if self._errors.null_count < len(self) else []
         return {index: reason for index, reason in enumerate(reasons) if reason is not None}
 
+    def damaged_files(self) -> dict[int, str]:
+        """What is wrong inside a file that can be read, by its index."""
+        words = self._damage.to_pylist() if self._damage.null_count < len(self) else []
+        return {index: damage for index, damage in enumerate(words) if damage is not None}
+
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """Bytes of every file."""
+        return self._size
+
+    def seconds(self) -> npt.NDArray[np.float64]:
+        """Duration of every file, seconds; 0 where it cannot be read."""
+        return self._by_file(self._part["num_samples"] / self._part["sample_rate"])
+
     def files_at_other_rates(self, sr: int) -> list[int]:
         """The files that have a part at another rate."""
         other = self._by_file((self._part["sample_rate"] != sr).astype(np.int64))
@@ -77,10 +90,10 @@ class Columns:
             num_samples[there] = resampled if on_other_rate == "resample" else 0
         return self._by_file(num_samples)
 
-    def _by_file(self, part_values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def _by_file(self, part_values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The sums over the parts of each file."""
         sums = np.concatenate([[0], np.cumsum(part_values)])
-        by_file: npt.NDArray[np.int64] = sums[self._part_stops[1:]] - sums[self._part_stops[:-1]]
+        by_file: npt.NDArray[Any] = sums[self._part_stops[1:]] - sums[self._part_stops[:-1]]
         return by_file
 
     def track(self, index: int, decoder: str) -> Track:

@@ -1,0 +1,87 @@
+"""`flowmo-data index`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from flowmo_data.bench.reporting import num_cores
+from flowmo_data.commands.console import check_writable, console, plain_errors, progress, reasons_table
+from flowmo_data.errors import FilesNotFoundError, IndexVersionError
+from flowmo_data.index import INDEX_SUFFIX, AudioIndex
+from flowmo_data.words import counted
+
+
+@click.command()
+@click.argument("folder")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The index: NAME.parquet."
+)
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder that the index's paths are relative to.  [default: FOLDER]",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    help="Processes that read; 0 reads in this one.  [default: one for each core]",
+)
+@click.option("--fresh", is_flag=True, help="Read all files again, changed or not.")
+@plain_errors
+def index(folder: str, output: Path, root: Path | None, workers: int | None, fresh: bool) -> None:
+    """Read the lengths of all files in FOLDER, and where their packets are, into an index.
+
+    FOLDER is a folder of audio, a file or a glob. Give the index to StreamingAudioDataset in place of the folder:
+    ranks then have equally many frames, lengths are known, and any frame is found at once. Nothing is decoded.
+
+    Where the index exists already, only files that have changed are read.
+    """
+    if output.suffix != INDEX_SUFFIX:
+        raise click.UsageError(f"-o {output}: the name of an index ends in {INDEX_SUFFIX}")
+    previous = None if fresh else _previous(output, root or Path(folder))
+    check_writable(output, "-o")
+    built = build_with_progress(folder, root=root, previous=previous, workers=workers)
+    built.save(output)
+    bad = built.bad_files()
+    if bad:
+        console.print(reasons_table("cannot be read", bad))
+    hours = float(built.columns.seconds().sum()) / 3_600
+    console.print(
+        f"{output}: {counted(len(built) - len(bad), 'file')}, {hours:,.2f} hours; {counted(len(bad), 'bad file')}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def build_with_progress(
+    folder: str, *, root: Path | None = None, previous: AudioIndex | None = None, workers: int | None = None
+) -> AudioIndex:
+    """Build an index, and show how far that is."""
+    with progress() as display:
+        task = display.add_task("reading packets", total=None)
+        return AudioIndex.build(
+            folder,
+            root=root,
+            previous=previous,
+            num_workers=num_cores() if workers is None else workers,
+            on_files=lambda done, total: display.update(task, completed=done, total=total),
+        )
+
+
+def _previous(output: Path, root: Path) -> AudioIndex | None:
+    """The index that is there; an error where something else is, which is not to be lost."""
+    if not output.exists():
+        return None
+    try:
+        return AudioIndex.load(output)
+    except IndexVersionError:
+        console.print(f"{output}: made by another version; all files are read again", highlight=False, markup=False)
+        return None
+    except FilesNotFoundError:  # its files have moved
+        try:
+            return AudioIndex.load(output, root=root)
+        except FilesNotFoundError:
+            return None

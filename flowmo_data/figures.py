@@ -1,0 +1,37 @@
+"""Drawing into files, with matplotlib where it is installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from flowmo_data.errors import FlowmoDataError, MissingPackageError
+
+COLORS = ("#1f6f8b", "#e07a5f", "#3d405b", "#81b29a", "#f2cc8f", "#9d4edd")
+
+
+def import_figure() -> Any:
+    """The class `matplotlib.figure.Figure`, which draws without a screen.
+
+    Raises:
+        MissingPackageError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib as mpl
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingPackageError(f"--plot needs matplotlib ({error}): pip install 'flowmo_data[plot]'") from error
+    mpl.rcParams["svg.hashsalt"] = "flowmo_data"
+    return Figure
+
+
+def check_format(path: Path) -> None:
+    """Find out before the work that a picture of this name can be drawn.
+
+    Raises:
+        MissingPackageError: matplotlib is not installed.
+        FlowmoDataError: its suffix is that of no picture.
+    """
+    formats = import_figure()().canvas.get_supported_filetypes()
+    if path.suffix.lower().removeprefix(".") not in formats:
+        raise FlowmoDataError(f"--plot {path}: its name must end in one of {', '.join(f'.{name}' for name in formats)}")
