@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch.utils.data
 from builders import make_mp3
 
 
@@ -21,3 +22,12 @@ def mp3_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for index in range(7):
         make_mp3(folder / f"{index}.mp3", 30_000 + 17_000 * index, seed=index)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _short_waits():
+    """A DataLoader that is dropped after a worker's exception waits so long for each of its workers: 5 s otherwise."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.5)
+    yield
+    patch.undo()

@@ -1,0 +1,112 @@
+import json
+
+import pytest
+from builders import make_mp3, make_wav
+from click.testing import CliRunner
+
+from flowmo_data import AudioIndex
+from flowmo_data.commands import flowmo_data_command
+
+pyarrow = pytest.importorskip("pyarrow", reason="the extra index is not installed")
+parquet = pytest.importorskip("pyarrow.parquet")
+
+
+def run(*arguments):
+    return CliRunner().invoke(flowmo_data_command, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "music"
+    folder.mkdir()
+    for number in range(2):
+        make_mp3(folder / f"{number}.mp3", 60_000, seed=number)
+    make_wav(folder / "a.wav", 48_000, rate=48_000, channels=1)
+    (folder / "bad.mp3").write_bytes(b"text " * 100)
+    data = make_mp3(folder / "damaged.mp3", 60_000).read_bytes()
+    (folder / "damaged.mp3").write_bytes(data[:9_000] + bytes(999) + data[9_000:])
+    return folder
+
+
+def test_index_writes_and_says_what_is_bad(folder, tmp_path):
+    path = tmp_path / "i.parquet"
+    result = run("index", folder, "-o", path)
+    assert result.exit_code == 0, result.output
+    assert "bad.mp3" in result.output
+    assert "4 files, 0.00 hours; 1 bad file" in result.output
+    assert len(AudioIndex.load(path)) == 5
+    before = path.read_bytes()
+    assert run("index", folder, "-o", path).exit_code == 0
+    assert path.read_bytes() == before
+    assert run("index", folder, "-o", path, "--fresh", "--workers", "0").exit_code == 0
+
+
+def test_an_index_of_another_version_is_made_anew(folder, tmp_path):
+    path = tmp_path / "i.parquet"
+    table = AudioIndex.build(folder).table
+    parquet.write_table(table.replace_schema_metadata({"flowmo_data.index": json.dumps({"version": 99})}), path)
+    assert run("inspect", path).exit_code == 1
+    result = run("index", folder, "-o", path)
+    assert result.exit_code == 0
+    assert "made by another version; all files are read again" in result.output
+    assert len(AudioIndex.load(path)) == 5
+
+
+def test_an_index_is_updated_where_its_folder_has_moved(folder, tmp_path):
+    path = tmp_path / "i.parquet"
+    run("index", folder, "-o", path)
+    folder.rename(tmp_path / "moved")
+    assert run("index", tmp_path / "moved", "-o", path).exit_code == 0
+    assert AudioIndex.load(path).root == str(tmp_path / "moved")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["index", "{folder}"], 2, "Missing option '-o'"),
+        (["index", "{folder}", "-o", "{tmp}/i.csv"], 2, "the name of an index ends in .parquet"),
+        (["index", "{tmp}/nowhere", "-o", "{tmp}/i.parquet"], 1, "there is no such file or folder"),
+        (["index", "{folder}", "-o", "{tmp}/no/i.parquet"], 1, "it cannot be written (No such file or directory)"),
+        (["index", "{folder}", "-o", "{tmp}/i.parquet", "--root", "{tmp}/other"], 1, "it is not under root="),
+        (["index", "{folder}", "-o", "{tmp}/text.parquet"], 1, "text.parquet: this is no index"),
+        (["inspect", "{tmp}/text.parquet"], 1, "text.parquet: this is no index"),
+        (["inspect", "{tmp}/none.parquet"], 1, "there is no such index; make one"),
+        (["inspect", "{folder}", "--plot", "{tmp}/a.xyz"], 1, "its name must end in one of"),
+        (["inspect", "{folder}", "--json", "{tmp}/no/a.json"], 1, "--json"),
+        (["inspect"], 2, "Missing argument 'FOLDER|INDEX'"),
+    ],
+)
+def test_bad_input_is_said(folder, tmp_path, arguments, status, message):
+    (tmp_path / "text.parquet").write_text("no index")
+    result = run(*(argument.format(folder=folder, tmp=tmp_path) for argument in arguments))
+    assert result.exit_code == status, result.output
+    assert message in result.output
+    assert (tmp_path / "text.parquet").read_text() == "no index"
+
+
+@pytest.mark.parametrize("from_index", [False, True])
+def test_inspect_says_what_is_there(folder, tmp_path, from_index):
+    files = folder
+    if from_index:
+        files = tmp_path / "i.parquet"
+        run("index", folder, "-o", files)
+    written = ["--json", tmp_path / "out.json", "--plot", tmp_path / "out.png"]
+    result = run("inspect", files, "--samples-per-frame", "10000", "--workers", "0", *written)
+    assert result.exit_code == 0, result.output
+    for text in (
+        "MPEG-1 Layer III",
+        "WAV/PCM_16",
+        "48000",
+        "damaged.mp3",
+        "999 bytes inside",
+        "bad.mp3",
+        "frames of 10,000",
+    ):
+        assert text in result.output
+    summary = json.loads((tmp_path / "out.json").read_text())
+    assert summary["files"] == 4
+    assert summary["channels"]["1"]["files"] == 1
+    assert summary["formats"]["MPEG-1 Layer III"]["files"] == 3
+    assert summary["frames_per_epoch"]["pad"] > summary["frames_per_epoch"]["drop"] > 0
+    assert len(summary["bad_files"]) == len(summary["damaged_files"]) == 1
+    assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
