@@ -38,7 +38,7 @@ class IndexedStream:
 
     def __init__(self, index: AudioIndex, options: Options, ledger: Ledger) -> None:
         self.index, self._options, self._ledger = index, options, ledger
-        self._plan = lru_cache(maxsize=2)(self._make_plan)
+        self._plan = lru_cache(maxsize=1)(self._make_plan)
 
     @cached_property
     def _lengths(self) -> npt.NDArray[np.int64]:

@@ -90,3 +90,11 @@ def test_resuming(place, monkeypatch):
     state = {}
     exec(code, state)
     assert state["state"]["batches"] == 3
+
+
+def test_the_index_page(place, monkeypatch):
+    pytest.importorskip("pyarrow", reason="the extra index is not installed")
+    monkeypatch.chdir(place)
+    for code in blocks("index.md").values():
+        exec(code, {})
+    assert (place / "music.parquet").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -28,11 +29,16 @@ def progress(*, timed: bool = True) -> Progress:
     return Progress(*columns, *([TimeElapsedColumn()] if timed else []), console=console)
 
 
-def reasons_table(title: str, files: Mapping[str, str]) -> Table:
-    """Files, and what is wrong with each."""
+def say(line: str) -> None:
+    """Print a line as it is; the terminal breaks it, if anything does."""
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def reasons_table(title: str, files: Mapping[str, str], root: str) -> Table:
+    """Files, and what is wrong with each; their paths seen from `root`."""
     table = Table(title, "why", box=box.SIMPLE_HEAD, pad_edge=False)
     for path, reason in files.items():
-        table.add_row(Text(path, overflow="fold"), Text(reason, overflow="fold"))
+        table.add_row(Text(os.path.relpath(path, root), overflow="fold"), Text(reason, overflow="fold"))
     return table
 
 

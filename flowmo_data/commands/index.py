@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from flowmo_data.bench.reporting import num_cores
-from flowmo_data.commands.console import check_writable, console, plain_errors, progress, reasons_table
+from flowmo_data.commands.console import check_writable, console, plain_errors, progress, reasons_table, say
 from flowmo_data.errors import FilesNotFoundError, IndexVersionError
 from flowmo_data.index import INDEX_SUFFIX, AudioIndex
 from flowmo_data.words import counted
@@ -46,14 +46,9 @@ def index(folder: str, output: Path, root: Path | None, workers: int | None, fre
     built.save(output)
     bad = built.bad_files()
     if bad:
-        console.print(reasons_table("cannot be read", bad))
+        console.print(reasons_table("cannot be read", bad, built.root))
     hours = float(built.columns.seconds().sum()) / 3_600
-    console.print(
-        f"{output}: {counted(len(built) - len(bad), 'file')}, {hours:,.2f} hours; {counted(len(bad), 'bad file')}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    say(f"{output}: {counted(len(built) - len(bad), 'file')}, {hours:,.2f} hours; {counted(len(bad), 'bad file')}")
 
 
 def build_with_progress(
@@ -78,7 +73,7 @@ def _previous(output: Path, root: Path) -> AudioIndex | None:
     try:
         return AudioIndex.load(output)
     except IndexVersionError:
-        console.print(f"{output}: made by another version; all files are read again", highlight=False, markup=False)
+        say(f"{output}: made by another version; all files are read again")
         return None
     except FilesNotFoundError:  # its files have moved
         try:

@@ -10,7 +10,7 @@ import click
 from rich import box
 from rich.table import Table
 
-from flowmo_data.commands.console import check_writable, console, plain_errors, reasons_table
+from flowmo_data.commands.console import check_writable, console, plain_errors, reasons_table, say
 from flowmo_data.commands.index import build_with_progress
 from flowmo_data.figures import check_format
 from flowmo_data.index import INDEX_SUFFIX, AudioIndex
@@ -54,13 +54,13 @@ def _print(summary: dict[str, Any]) -> None:
         f"{summary['sr']:,} Hz",
     ]
     for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(line)
     if summary["files"]:
         console.print(_kinds_table(summary))
         console.print(_quantiles_table(summary))
     for title, files in (("damaged", summary["damaged_files"]), ("cannot be read", summary["bad_files"])):
         if files:
-            console.print(reasons_table(title, files))
+            console.print(reasons_table(title, files, summary["root"]))
 
 
 def _kinds_table(summary: dict[str, Any]) -> Table:
