@@ -15,7 +15,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from flowmo_data.batching import Slot, batches, check_not_batched_again, frame_slots
 from flowmo_data.callers import batch_size_asked_for
 from flowmo_data.epochs import EpochClock
-from flowmo_data.errors import NoReadableFileError
+from flowmo_data.errors import NoReadableFileError, StateError
 from flowmo_data.frames import FrameReader
 from flowmo_data.indexed import IndexedStream
 from flowmo_data.ledger import Ledger
@@ -133,6 +133,8 @@ class StreamingAudioDataset(IterableDataset[Any]):
         self._frozen = False
         self._shard: Shard | None = None  # of the iteration that runs, or last ran
         self._progress = Progress(0, 0)
+        self._in_turn = 0  # frames that this worker hands out before it is the next one's turn
+        self._in_turn_before: int | None = None  # where the state that was loaded goes by it
         self._start: Position | None = None  # of the next iteration, where that is not the start of an epoch
 
     def __iter__(self) -> Iterator[Any]:
@@ -163,7 +165,8 @@ class StreamingAudioDataset(IterableDataset[Any]):
         """Epoch after epoch, without end where there is anything to emit."""
         empty = 0
         while self._stream.check_work(shard):
-            empty += 1 if self._progress.handed_out == 0 else 0
+            if self._progress.handed_out == 0 and self.frames_per_epoch is None:
+                empty += 1
             for frame in self._frames(shard, slots):
                 empty = 0
                 yield frame
@@ -189,7 +192,11 @@ class StreamingAudioDataset(IterableDataset[Any]):
     def _frames(self, shard: Shard, slots: Iterator[Slot]) -> Iterator[tuple[Any, Slot]]:
         """What is emitted for each frame of the epoch that is left."""
         progress = self._progress
-        spans = self._stream.spans(progress, shard, self.options.batch_size or batch_size_asked_for() or 1)
+        self._in_turn = self.options.batch_size or batch_size_asked_for() or 1
+        before, self._in_turn_before = self._in_turn_before, None
+        if before not in (None, self._in_turn):
+            raise StateError(f"this state does not fit: batch_size was {before} and is {self._in_turn}")
+        spans = self._stream.spans(progress, shard, self._in_turn)
         work = zip(spans, slots, strict=False)
         for decoded in ordered_map(self._frame_reader.decoded, work, threads=self.options.decode_threads):
             progress = replace(progress, handed_out=progress.handed_out + 1)
@@ -250,12 +257,11 @@ class StreamingAudioDataset(IterableDataset[Any]):
             shard, progress = self._shard, self._progress
         else:
             progress = Progress(self.next_epoch, 0)
-        return {
-            **self.identity(shard),
-            "rank": shard.rank,
-            "worker": shard.worker,
-            **asdict(progress),
-        }
+        return {**self._worker_identity(shard), "worker": shard.worker, **asdict(progress), "in_turn": self._in_turn}
+
+    def _worker_identity(self, shard: Shard) -> dict[str, Any]:
+        ranks_and_workers = {"rank": shard.rank, "world_size": shard.world_size, "num_workers": shard.num_workers}
+        return {**self.identity(shard), **ranks_and_workers}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Start the next iteration of this process where `state` was taken: nothing comes twice, nothing is left out.
@@ -267,9 +273,10 @@ class StreamingAudioDataset(IterableDataset[Any]):
                 refused when the iteration starts.
         """
         shard = current_shard(*self.rank_and_world_size())
-        expected = {**self.identity(shard), "rank": shard.rank}
-        check_state(state, expected, ("worker", "epoch", "handed_out", "begin"))
+        check_state(state, self._worker_identity(shard), ("worker", "epoch", "handed_out", "begin", "in_turn"))
         progress = Progress(state["epoch"], state["handed_out"], state["begin"])
+        if progress.handed_out and self.frames_per_epoch is not None:
+            self._in_turn_before = state["in_turn"]
         self.start_at(Position({state["worker"]: progress}, shard.num_workers))
 
     def start_at(self, position: Position | None) -> None:

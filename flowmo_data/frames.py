@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import torch
 
 from flowmo_data.batching import Slot
-from flowmo_data.errors import AudioFileError
+from flowmo_data.errors import AudioFileError, NoReadableFileError
 from flowmo_data.ledger import Ledger
 from flowmo_data.options import Options
 from flowmo_data.spans import Span, Stream
 from flowmo_data.timeline import Filled
 
 _NOTHING = Filled(0, 0)
+_ATTEMPTS = 100
 
 
 class Decoded(NamedTuple):
@@ -47,11 +48,17 @@ class FrameReader:
 
         Raises:
             AudioFileError: it could not be read and `on_error="raise"`.
+            NoReadableFileError: nor could a hundred others that the stream gave instead.
         """
         for attempt in count():
             if decoded.error is None:
                 break
             self._ledger.refuse(decoded.error)
+            if attempt == _ATTEMPTS:
+                raise NoReadableFileError(
+                    f"{attempt} frames of other files, one after the other, could not be read; the last: "
+                    f"{decoded.error}"
+                )
             other = self._stream.instead_of(decoded.span, epoch, attempt)
             if other is None:
                 return

@@ -30,8 +30,6 @@ from flowmo_data.sharding import Shard
 from flowmo_data.spans import Span, as_wanted
 from flowmo_data.timeline import at_sample_rate
 
-_ATTEMPTS = 100
-
 
 class IndexedStream:
     """Deals out the frames of an index: a `spans.Stream`."""
@@ -67,6 +65,8 @@ class IndexedStream:
         plan = self._plan(progress.epoch)
         if not len(plan):
             raise NoReadableFileError(f"no frame in any of {len(self.index)} files of the index; see what was skipped")
+        if not self._frames_of_a_rank(len(plan), shard.world_size):
+            self.check_work(shard)
         for place in self._places(progress, shard, batch_size):
             yield self._span(plan, place % len(plan))
 
@@ -104,13 +104,7 @@ class IndexedStream:
         return Progress(progress.epoch + 1, progress.handed_out, progress.begin - self.frames_per_epoch)
 
     def instead_of(self, span: Span, epoch: int, attempt: int) -> Span | None:
-        """Another frame of the epoch, so that ranks still have equally many.
-
-        Raises:
-            NoReadableFileError: a hundred others could not be read either.
-        """
-        if attempt == _ATTEMPTS:
-            raise NoReadableFileError(f"{_ATTEMPTS} files one after the other could not be read; is the corpus there?")
+        """Another frame of the epoch, so that ranks still have equally many."""
         bits = random_bits(self._options.seed, epoch, Purpose.SUBSTITUTE, span.place, attempt)
         return self._span(self._plan(epoch), below(bits, self.frames_per_epoch))
 

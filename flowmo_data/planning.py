@@ -13,7 +13,7 @@ the rest one more (with "pad") or one fewer ("drop"). How many files are past th
 past the thresholds of all files end to end, and take one for every `samples_per_frame` of them. Which files these are,
 and how far past, is found by as many points at equal distances on that line, the first at random (systematic sampling
 with unequal probabilities: Madow, "On the Theory of Systematic Sampling, II", 1949). So the phase of each file is still
-uniform, but for rounding.
+uniform, but for the number of points being whole: of a handful of files, some phases are rarer or never come.
 """
 
 from __future__ import annotations

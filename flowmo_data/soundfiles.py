@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -68,7 +69,7 @@ def open_soundfile(source: Source) -> tuple[SoundFilePart, str]:
         soundfile.LibsndfileError: libsndfile cannot open it.
     """
     damage = ""
-    with soundfile.SoundFile(source.path) as opened:
+    with soundfile.SoundFile(os.fsencode(source.path)) as opened:
         rate, channels, num_samples = opened.samplerate, opened.channels, opened.frames
         codec, name = opened.subtype, f"{opened.format}/{opened.subtype}"
         whole = num_samples < _UNKNOWN_LENGTH and _can_read_last(opened)
@@ -97,7 +98,7 @@ def _can_read_last(opened: soundfile.SoundFile) -> bool:
 def _count_samples(path: str) -> int:
     """How many samples can be read, by reading them all."""
     total = 0
-    with soundfile.SoundFile(path) as opened:
+    with soundfile.SoundFile(os.fsencode(path)) as opened:
         block = scratch(_BLOCK, opened.channels)
         while num_read := _read_or_zero(opened, block):
             total += num_read
@@ -117,7 +118,7 @@ def _read_in_blocks(path: str, begin: int, out: npt.NDArray[np.float32], wanted:
 
 def _read_at(path: str, begin: int, out: npt.NDArray[np.float32]) -> int:
     """Open, seek, read, and give how many samples came. A handle that has met damage is of no more use."""
-    with soundfile.SoundFile(path) as opened:
+    with soundfile.SoundFile(os.fsencode(path)) as opened:
         try:
             opened.seek(begin)
         except soundfile.LibsndfileError:

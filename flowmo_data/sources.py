@@ -19,6 +19,8 @@ AUDIO_SUFFIXES = (
 )  # fmt: skip
 """What is taken from a folder. A file that is named itself is taken whatever it is called."""
 
+_SECOND_NS = 1_000_000_000
+
 Files = Union[str, "os.PathLike[str]", Sequence[Union[str, "os.PathLike[str]"]]]
 """A folder, a file, a glob, or a sequence of these."""
 
@@ -77,9 +79,16 @@ class Source:
             raise AudioFileError.of(self.path, f"cannot be read past byte {start + len(data)}")
         return data
 
+    def _is_same(self, stamp: Stamp) -> bool:
+        if stamp == self.stamp or not self.indexed:
+            return stamp == self.stamp
+        times = stamp.mtime_ns, self.stamp.mtime_ns
+        whole_seconds = any(time % _SECOND_NS == 0 for time in times)  # tar keeps no more of it
+        return stamp.size == self.stamp.size and whole_seconds and len({time // _SECOND_NS for time in times}) == 1
+
     def check(self, stamp: Stamp) -> None:
         """Raise `AudioFileError` if the file's state is not what it was when it was first looked at."""
-        if stamp != self.stamp:
+        if not self._is_same(stamp):
             now = f"{stamp.size} bytes" if stamp.size != self.stamp.size else "the same size"
             when, advice = "while it was in use", "leave files alone while they are streamed"
             if self.indexed:

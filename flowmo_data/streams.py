@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Union
 
-from flowmo_data.errors import OptionError
+from flowmo_data.errors import FilesError, OptionError
 from flowmo_data.index import INDEX_SUFFIX, AudioIndex
 from flowmo_data.indexed import IndexedStream
 from flowmo_data.ledger import Ledger
@@ -27,6 +27,8 @@ def open_stream(files: Files, options: Options, ledger: Ledger) -> Stream:
     """
     if isinstance(files, (str, os.PathLike)) and str(files).endswith(INDEX_SUFFIX):
         files = AudioIndex.load(files)
+    if isinstance(files, (list, tuple)) and any(str(each).endswith(INDEX_SUFFIX) for each in files):
+        raise FilesError(f"files={files!r}: an index stands alone; give its path, or an AudioIndex")
     if isinstance(files, AudioIndex):
         return IndexedStream(files, options, ledger)
     if options.shuffle_buffer_size is None:

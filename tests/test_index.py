@@ -99,12 +99,13 @@ def test_what_has_not_changed_is_not_read_again(folder, monkeypatch):
     monkeypatch.setattr(building, "describe", lambda path, name: described.append(name) or real(path, name))
     real = sys.modules["flowmo_data.index.describing"].describe
     assert AudioIndex.build(folder, previous=index).table.equals(index.table)
-    assert described == []
+    assert described == ["bad.mp3"]  # what was wrong with it need not have been in it
     make_mp3(folder / "1.mp3", 50_000)
     make_mp3(folder / "new.mp3", 40_000)
     (folder / "0.mp3").unlink()
+    described.clear()
     updated = AudioIndex.build(folder, previous=index)
-    assert described == ["1.mp3", "new.mp3"]
+    assert described == ["1.mp3", "bad.mp3", "new.mp3"]
     assert updated.table.equals(AudioIndex.build(folder).table)
 
 
@@ -196,6 +197,16 @@ def test_a_name_that_is_no_text_is_told(tmp_path):
     index = AudioIndex.build(tmp_path)
     assert list(index.bad_files().values()) == ["its name is not UTF-8; rename it to have it indexed"]
     assert any("caf\\xe9.mp3" in path for path in index.bad_files())
+
+
+def test_a_folder_whose_name_is_no_text_is_indexed(tmp_path):
+    folder = os.fsencode(tmp_path) + b"/\xff"
+    os.mkdir(folder)
+    (tmp_path / os.fsdecode(folder) / "bad.wav").write_bytes(b"RIFF" + bytes(40))
+    make_wav(tmp_path / "good.wav", 5_000).rename(tmp_path / os.fsdecode(folder) / "good.wav")
+    index = AudioIndex.build(os.fsdecode(folder))
+    assert len(index.bad_files()) == 1
+    assert index.table["num_samples"].to_pylist() == [0, 5_000]
 
 
 def test_another_corpus_has_another_fingerprint(folder):

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from flowmo_data import (
     AudioFileError,
     AudioIndex,
+    FilesError,
     NoReadableFileError,
     OptionError,
     ResumableDataLoader,
@@ -244,6 +245,54 @@ def test_resuming_equals_the_uninterrupted_run(index, num_workers, steps, persis
     assert first != second
 
 
+@pytest.mark.parametrize(("batch_size", "num_workers"), [(4, 2), (64, 2), (20, 4)])
+@pytest.mark.parametrize("left", [1, 2, None])
+def test_an_endless_stream_goes_on_though_an_epoch_has_nothing_for_a_worker(index, batch_size, num_workers, left):
+    options = {"repeat": True, "shuffle": False}
+    frames = make(index, **options).frames_per_epoch
+    begin = 0 if left is None else frames - left
+    loader = load(index, num_workers, batch_size=batch_size, **options)
+    loader.load_state_dict({**loader.state_dict(), "frames": begin})
+    order = [frame.tolist() for frame in make(index, shuffle=False)]
+    got = [frame for batch, _ in zip(loader, range(5)) for frame in batch.tolist()]  # noqa: B905
+    assert got == [order[(begin + place) % frames] for place in range(5 * batch_size)]
+
+
+def test_a_state_of_a_worker_is_refused_by_others(index):
+    frames = iter(DataLoader(dataset := make(index, rank=0, world_size=4), batch_size=3))
+    next(frames)
+    state = json.loads(json.dumps(dataset.state_dict()))
+    assert state["in_turn"] == 3
+    with pytest.raises(StateError, match="world_size was 4 and is 2"):
+        make(index, rank=0, world_size=2).load_state_dict(state)
+    resumed = make(index, rank=0, world_size=4)
+    resumed.load_state_dict(state)
+    with pytest.raises(StateError, match="batch_size was 3 and is 2"):
+        next(iter(DataLoader(resumed, batch_size=2)))
+    resumed = make(index, rank=0, world_size=4)
+    resumed.load_state_dict(state)
+    assert lists(DataLoader(resumed, batch_size=3)) == lists(frames)
+
+
+def test_too_few_frames_for_the_ranks_are_an_error(index):
+    with pytest.raises(OptionError, match="frames are too few for 1000 ranks"):
+        list(make(index, rank=0, world_size=1_000))
+
+
+def test_an_index_among_other_files_is_refused():
+    with pytest.raises(FilesError, match="an index stands alone; give its path"):
+        StreamingAudioDataset(["a.parquet"])
+
+
+def test_a_copy_whose_times_are_whole_seconds_is_the_same_corpus(tmp_path, caplog):
+    dataset = changed(tmp_path)
+    for number in range(4):
+        path = tmp_path / f"{number}.mp3"
+        os.utime(path, (0, path.stat().st_mtime_ns // 1_000_000_000))
+    assert len(list(dataset)) == len(dataset)
+    assert not caplog.records
+
+
 def test_a_state_of_another_corpus_or_seed_is_refused(index, tmp_path):
     state = load(index).state_dict()
     with pytest.raises(StateError, match="seed was 0 and is 1"):
@@ -362,7 +411,10 @@ def test_a_corpus_that_is_gone_is_an_error(tmp_path):
     dataset = changed(tmp_path)
     for number in range(4):
         (tmp_path / f"{number}.mp3").unlink()
-    with pytest.raises(NoReadableFileError, match="100 files one after the other could not be read"):
+    with pytest.raises(
+        NoReadableFileError,
+        match="100 frames of other files, one after the other, could not be read; the last: .*mp3: No such file",
+    ):
         list(dataset)
 
 

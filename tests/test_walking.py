@@ -90,6 +90,18 @@ def test_what_follows_the_last_packet_is_lost_unless_the_tag_says_that_all_are_t
     assert walk_bytes(b"".join(packets(data)) + bytes(500)).trailing_bytes == 500
 
 
+def test_a_packet_cut_off_after_a_gap_leaves_the_section_before_it(data):
+    (whole,) = walk_bytes(data).sections
+    broken = bytearray(data[: whole.offsets[60] + 200])
+    broken[whole.offsets[59]] = 0
+    found = walk_bytes(bytes(broken))
+    (section,) = found.sections
+    assert section.num_packets == 59
+    assert section.end == whole.offsets[59]
+    assert not section.gaps
+    assert (found.lost_bytes, found.trailing_bytes) == (0, len(broken) - section.end)
+
+
 def test_what_stands_between_sections_is_lost(data, tmp_path):
     other = make_mp3(tmp_path / "b.mp3", 50_000, rate=48_000).read_bytes()
     found = walk_bytes(data + bytes(700) + other)

@@ -8,7 +8,7 @@ import click
 
 from flowmo_data.bench.reporting import num_cores
 from flowmo_data.commands.console import check_writable, console, plain_errors, progress, reasons_table, say
-from flowmo_data.errors import FilesNotFoundError, IndexVersionError
+from flowmo_data.errors import FilesError, FilesNotFoundError, FlowmoDataError, IndexVersionError
 from flowmo_data.index import INDEX_SUFFIX, AudioIndex
 from flowmo_data.words import counted
 
@@ -40,13 +40,17 @@ def index(folder: str, output: Path, root: Path | None, workers: int | None, fre
     """
     if output.suffix != INDEX_SUFFIX:
         raise click.UsageError(f"-o {output}: the name of an index ends in {INDEX_SUFFIX}")
-    previous = None if fresh else _previous(output, root or Path(folder))
+    if folder.endswith(INDEX_SUFFIX):
+        raise click.UsageError(f"{folder} is an index; give the folder that it is of, and it is updated")
+    previous = _previous(output, root or Path(folder))
     check_writable(output, "-o")
-    built = build_with_progress(folder, root=root, previous=previous, workers=workers)
-    built.save(output)
+    built = build_with_progress(folder, root=root, previous=None if fresh else previous, workers=workers)
     bad = built.bad_files()
     if bad:
         console.print(reasons_table("cannot be read", bad, built.root))
+    if len(bad) == len(built):
+        raise FlowmoDataError(f"{folder}: none of {counted(len(bad), 'file')} can be read; nothing is written")
+    built.save(output)
     hours = float(built.columns.seconds().sum()) / 3_600
     say(f"{output}: {counted(len(built) - len(bad), 'file')}, {hours:,.2f} hours; {counted(len(bad), 'bad file')}")
 
@@ -80,3 +84,5 @@ def _previous(output: Path, root: Path) -> AudioIndex | None:
             return AudioIndex.load(output, root=root)
         except FilesNotFoundError:
             return None
+    except FilesError as error:
+        raise FlowmoDataError(f"{error}, or delete it, or choose another name") from error

@@ -158,6 +158,9 @@ def _find_root(path: str, metadata: dict[str, str], root: str | os.PathLike[str]
     for candidate in candidates:
         if any(os.path.exists(os.path.join(candidate, sample)) for sample in samples):
             return candidate
+    for candidate in reversed(candidates):
+        if os.path.isdir(candidate):  # its files may have gone: that is told when they are read
+            return candidate
     raise FilesNotFoundError(
         f"{path}: its files are not where they were (looked in {' and '.join(dict.fromkeys(candidates))}); "
         f"say where it is: AudioIndex.load({path!r}, root=FOLDER), or flowmo-data index again"

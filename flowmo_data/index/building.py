@@ -76,8 +76,12 @@ def _divide(named: Sequence[Named], previous: Any | None) -> tuple[list[int], li
     """Rows of the previous index that still hold, and the files that there is no such row for."""
     if previous is None:
         return [], list(named)
-    names, sizes, times = (previous[key].to_pylist() for key in ("path", "size", "mtime_ns"))
-    rows = {name: (row, stamp) for row, (name, *stamp) in enumerate(zip(names, sizes, times, strict=True))}
+    names, errors, *stamps = (previous[key].to_pylist() for key in ("path", "error", "size", "mtime_ns"))
+    rows = {
+        name: (row, stamp)
+        for row, (name, error, *stamp) in enumerate(zip(names, errors, *stamps, strict=True))
+        if error is None  # a bad file is looked at again: what was wrong need not have been in it
+    }
     known, unknown = [], []
     for path, name in named:
         row, stamp = rows.get(name, (-1, []))

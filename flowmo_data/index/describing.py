@@ -33,8 +33,7 @@ def describe(path: str, name: str) -> dict[str, Any]:
     try:
         os.fsencode(name).decode()
     except UnicodeDecodeError:
-        shown = os.fsencode(name).decode(errors="backslashreplace")
-        return {**NOTHING, "path": shown, "error": "its name is not UTF-8; rename it to have it indexed"}
+        return {**NOTHING, "path": _as_text(name), "error": "its name is not UTF-8; rename it to have it indexed"}
     row = {**NOTHING, "path": name}
     try:
         stamp = Source.at(path).stamp
@@ -42,10 +41,15 @@ def describe(path: str, name: str) -> dict[str, Any]:
         track = open_track(path, _ANY_DECODER)
         parts = [_part_row(part) for part in track.parts]
     except AudioFileError as error:
-        return {**row, "error": error.reason}
+        return {**row, "error": _as_text(error.reason)}
     first = {key: parts[0][key] for key in ("format", "sample_rate", "channels", "delay")}
     num_samples = sum(part["num_samples"] for part in parts)
-    return {**row, **first, "num_samples": num_samples, "damage": track.damage or None, "parts": parts}
+    return {**row, **first, "num_samples": num_samples, "damage": _as_text(track.damage) or None, "parts": parts}
+
+
+def _as_text(words: str) -> str:
+    """Words in which a path may stand that is not UTF-8."""
+    return os.fsencode(words).decode(errors="backslashreplace")
 
 
 def _part_row(part: Any) -> dict[str, Any]:

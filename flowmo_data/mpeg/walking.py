@@ -166,9 +166,12 @@ class _Walker:
             pos = self._offsets.pop()
             self.trailing_bytes += self._end - pos
             self._end = pos
-            if section.gaps and section.gaps[-1].packet == section.num_packets:
-                section.gaps.pop()
         section.end = self._pos = pos
+        if section.gaps and section.gaps[-1].packet == section.num_packets:  # and it was all that followed a gap
+            gap = section.gaps.pop()
+            section.end = gap.start
+            self.lost_bytes -= gap.lost_bytes
+            self.trailing_bytes += gap.lost_bytes
 
     def _leap(self, section: Section, at: int) -> tuple[int, bool]:
         """Take the packets that follow as regularly as the last; gives where they end, and if that was worth it."""
