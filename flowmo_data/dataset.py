@@ -194,7 +194,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
         progress = self._progress
         self._in_turn = self.options.batch_size or batch_size_asked_for() or 1
         before, self._in_turn_before = self._in_turn_before, None
-        if before not in (None, self._in_turn):
+        if self.frames_per_epoch is not None and progress.handed_out and before not in (None, self._in_turn):
             raise StateError(f"this state does not fit: batch_size was {before} and is {self._in_turn}")
         spans = self._stream.spans(progress, shard, self._in_turn)
         work = zip(spans, slots, strict=False)
@@ -257,7 +257,8 @@ class StreamingAudioDataset(IterableDataset[Any]):
             shard, progress = self._shard, self._progress
         else:
             progress = Progress(self.next_epoch, 0)
-        return {**self._worker_identity(shard), "worker": shard.worker, **asdict(progress), "in_turn": self._in_turn}
+        in_turn = self._in_turn if self._in_turn_before is None else self._in_turn_before
+        return {**self._worker_identity(shard), "worker": shard.worker, **asdict(progress), "in_turn": in_turn}
 
     def _worker_identity(self, shard: Shard) -> dict[str, Any]:
         ranks_and_workers = {"rank": shard.rank, "world_size": shard.world_size, "num_workers": shard.num_workers}
@@ -275,8 +276,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
         shard = current_shard(*self.rank_and_world_size())
         check_state(state, self._worker_identity(shard), ("worker", "epoch", "handed_out", "begin", "in_turn"))
         progress = Progress(state["epoch"], state["handed_out"], state["begin"])
-        if progress.handed_out and self.frames_per_epoch is not None:
-            self._in_turn_before = state["in_turn"]
+        self._in_turn_before = state["in_turn"]
         self.start_at(Position({state["worker"]: progress}, shard.num_workers))
 
     def start_at(self, position: Position | None) -> None:
