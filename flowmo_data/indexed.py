@@ -23,7 +23,7 @@ from flowmo_data.errors import AudioFileError, NoReadableFileError, OptionError,
 from flowmo_data.index import AudioIndex
 from flowmo_data.ledger import Ledger
 from flowmo_data.options import Options
-from flowmo_data.planning import EpochPlan
+from flowmo_data.planning import EpochPlan, frames_per_epoch
 from flowmo_data.randomness import Purpose, below, random_bits
 from flowmo_data.resuming import VERSION, Progress
 from flowmo_data.sharding import Shard
@@ -57,7 +57,8 @@ class IndexedStream:
     @cached_property
     def frames_per_epoch(self) -> int:
         """Frames of all ranks: as many in every epoch."""
-        return len(self._plan(0))
+        options = self._options
+        return frames_per_epoch(self._lengths, options.samples_per_frame, options.framing, shuffle=options.shuffle)
 
     def spans(self, progress: Progress, shard: Shard, batch_size: int) -> Iterator[Span]:
         """See `Stream.spans`: the first is found as fast as any."""

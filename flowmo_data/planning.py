@@ -107,15 +107,30 @@ def frame_counts(lengths: Numbers, samples_per_frame: int, framing: str, phases:
     return counts
 
 
-def draw_phases(lengths: Numbers, samples_per_frame: int, framing: str, bits: np.random.Philox) -> Numbers:
-    """A phase for each file, such that the number of frames of all together is the same in every epoch."""
+def frames_per_epoch(lengths: Numbers, samples_per_frame: int, framing: str, *, shuffle: bool) -> int:
+    """How many frames every plan over these files has, whatever its seed and epoch."""
+    total = int(frame_counts(lengths, samples_per_frame, framing, np.zeros_like(lengths)).sum())
+    if not shuffle:
+        return total
+    _, beyond = _thresholds(lengths, samples_per_frame, framing)
+    past = int(beyond.sum()) // samples_per_frame
+    return total + past if framing == "pad" else total - past
+
+
+def _thresholds(lengths: Numbers, samples_per_frame: int, framing: str) -> tuple[Numbers, Numbers]:
+    """Each file's last phase that gives as many frames as phase 0, and how many phases there are past it."""
     if framing == "pad":
         thresholds = -lengths % samples_per_frame
-        beyond = samples_per_frame - 1 - thresholds
-        beyond[lengths == 0] = 0
+        beyond = np.where(lengths > 0, samples_per_frame - 1 - thresholds, 0)
     else:
         thresholds = np.where(lengths >= samples_per_frame, lengths % samples_per_frame, 0)
         beyond = np.where(lengths >= 2 * samples_per_frame, samples_per_frame - 1 - thresholds, 0)
+    return thresholds, beyond
+
+
+def draw_phases(lengths: Numbers, samples_per_frame: int, framing: str, bits: np.random.Philox) -> Numbers:
+    """A phase for each file, such that the number of frames of all together is the same in every epoch."""
+    thresholds, beyond = _thresholds(lengths, samples_per_frame, framing)
     raw = bits.random_raw(len(lengths)).astype(np.uint64) if len(lengths) else np.empty(0, np.uint64)
     phases: Numbers = (raw % (thresholds.astype(np.uint64) + np.uint64(1))).astype(np.int64)
     edges = np.cumsum(beyond)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowmo_data.framing import frame_starts
-from flowmo_data.planning import EpochPlan, draw_phases, frame_counts
+from flowmo_data.planning import EpochPlan, draw_phases, frame_counts, frames_per_epoch
 from flowmo_data.randomness import Permutation, Purpose, random_bits
 
 LENGTHS = np.array([50, 7, 0, 200, 1, 64, 129, 31, 32, 33, 96, 16, 15, 17], np.int64)
@@ -56,7 +56,9 @@ def test_every_epoch_has_as_many_frames(lengths, framing, samples_per_frame):
     counts = {
         len(plan(lengths, framing=framing, samples_per_frame=samples_per_frame, epoch=epoch)) for epoch in range(8)
     }
-    assert len(counts) == 1
+    assert counts == {frames_per_epoch(np.array(lengths), samples_per_frame, framing, shuffle=True)}
+    unshuffled = plan(lengths, framing=framing, samples_per_frame=samples_per_frame, shuffle=False)
+    assert len(unshuffled) == frames_per_epoch(np.array(lengths), samples_per_frame, framing, shuffle=False)
 
 
 @pytest.mark.parametrize("framing", ["pad", "drop"])

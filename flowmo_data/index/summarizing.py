@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flowmo_data.index.audio_index import AudioIndex
-from flowmo_data.planning import draw_phases, frame_counts
-from flowmo_data.randomness import Purpose, random_bits
+from flowmo_data.planning import frames_per_epoch
 
 _QUANTILES = {"min": 0.0, "quarter": 0.25, "median": 0.5, "three_quarters": 0.75, "max": 1.0}
 
@@ -46,7 +45,9 @@ def summarize(index: AudioIndex, *, sr: int, samples_per_frame: int) -> dict[str
         "seconds": _quantiles(seconds[good]),
         "sr": sr,
         "samples_per_frame": samples_per_frame,
-        "frames_per_epoch": {framing: _frames(lengths, samples_per_frame, framing) for framing in ("pad", "drop")},
+        "frames_per_epoch": {
+            framing: frames_per_epoch(lengths, samples_per_frame, framing, shuffle=True) for framing in ("pad", "drop")
+        },
         "damaged_files": {columns.path(file): damage for file, damage in damaged.items()},
         "bad_files": {columns.path(file): reason for file, reason in bad.items()},
     }
@@ -67,9 +68,3 @@ def _quantiles(values: npt.NDArray[np.float64]) -> dict[str, float]:
     if not len(values):
         return {}
     return {name: float(np.quantile(values, place)) for name, place in _QUANTILES.items()}
-
-
-def _frames(lengths: npt.NDArray[np.int64], samples_per_frame: int, framing: str) -> int:
-    """Frames of an epoch with shuffling: the same in all epochs and for all seeds."""
-    phases = draw_phases(lengths, samples_per_frame, framing, random_bits(0, 0, Purpose.PHASE))
-    return int(frame_counts(lengths, samples_per_frame, framing, phases).sum())
