@@ -46,7 +46,7 @@ class ResampledPart:
         return self.part.sample_rate // divisor, self.sample_rate // divisor
 
     def read(self, start: int, stop: int) -> Window:
-        """See `tracks.Part.read`."""
+        """See `parts.Part.read`."""
         old, new = self._reduced_rates()
         resampler = _resampler(old, new)
         context = -(-resampler.width // old)  # in blocks of `old` samples

@@ -17,7 +17,6 @@ from flowmo_data.callers import batch_size_asked_for
 from flowmo_data.epochs import EpochClock
 from flowmo_data.errors import NoReadableFileError, StateError
 from flowmo_data.frames import FrameReader
-from flowmo_data.indexed import IndexedStream
 from flowmo_data.ledger import Ledger
 from flowmo_data.options import Options
 from flowmo_data.prefetching import ordered_map
@@ -241,7 +240,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
     @property
     def frames_per_epoch(self) -> int | None:
         """With an index, the frames of all ranks in an epoch; None without."""
-        return self._stream.frames_per_epoch if isinstance(self._stream, IndexedStream) else None
+        return self._stream.frames_per_epoch
 
     def state_dict(self) -> dict[str, Any]:
         """How far the iteration of this process is, in its worker: for torchdata's `StatefulDataLoader`.

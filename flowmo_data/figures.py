@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from flowmo_data.errors import FlowmoDataError, MissingPackageError
+from flowmo_data.errors import FlowmoDataError
+from flowmo_data.extras import import_extra
 
 COLORS = ("#1f6f8b", "#e07a5f", "#3d405b", "#81b29a", "#f2cc8f", "#9d4edd")
 
@@ -16,13 +17,9 @@ def import_figure() -> Any:
     Raises:
         MissingPackageError: matplotlib is not installed.
     """
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingPackageError(f"--plot needs matplotlib ({error}): pip install 'flowmo_data[plot]'") from error
-    mpl.rcParams["svg.hashsalt"] = "flowmo_data"
-    return Figure
+    figure = import_extra("matplotlib.figure", user="--plot", install="'flowmo_data[plot]'")
+    figure.mpl.rcParams["svg.hashsalt"] = "flowmo_data"
+    return figure.Figure
 
 
 def check_format(path: Path) -> None:

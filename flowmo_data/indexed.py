@@ -37,6 +37,7 @@ class IndexedStream:
     def __init__(self, index: AudioIndex, options: Options, ledger: Ledger) -> None:
         self.index, self._options, self._ledger = index, options, ledger
         self._plan = lru_cache(maxsize=1)(self._make_plan)
+        self._told = False
 
     @cached_property
     def _lengths(self) -> npt.NDArray[np.int64]:
@@ -62,7 +63,9 @@ class IndexedStream:
 
     def spans(self, progress: Progress, shard: Shard, batch_size: int) -> Iterator[Span]:
         """See `Stream.spans`: the first is found as fast as any."""
-        self._tell_of_bad_files(shard)
+        if shard.index == 0 and not self._told:
+            self._tell_of_bad_files()
+            self._told = True
         plan = self._plan(progress.epoch)
         if not len(plan):
             raise NoReadableFileError(f"no frame in any of {len(self.index)} files of the index; see what was skipped")
@@ -130,10 +133,8 @@ class IndexedStream:
             **self._options.order(),
         }
 
-    def _tell_of_bad_files(self, shard: Shard) -> None:
-        """Refuse the files that the index knows to be bad, or at rates that are not wanted: one shard for all."""
-        if shard.index:
-            return
+    def _tell_of_bad_files(self) -> None:
+        """Refuse the files that the index knows to be bad, or at rates that are not wanted."""
         columns, options = self.index.columns, self._options
         for file, reason in columns.bad_files().items():
             self._ledger.refuse(AudioFileError.of(columns.path(file), reason))

@@ -18,7 +18,6 @@ uniform, but for the number of points being whole: of a handful of files, some p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -26,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flowmo_data.randomness import Permutation, Purpose, below, random_bits
+from flowmo_data.sequences import FoundSequence
 
 Numbers = npt.NDArray[np.int64]
 
@@ -39,7 +39,7 @@ class Place(NamedTuple):
     """index of the frame's first sample in the file; negative where it begins with padding"""
 
 
-class EpochPlan(Sequence[Place]):
+class EpochPlan(FoundSequence[Place]):
     """The frames of one epoch in order; each is found when it is asked for, in a few microseconds.
 
     Args:
@@ -52,6 +52,8 @@ class EpochPlan(Sequence[Place]):
         seed: of all randomness, with the epoch.
         epoch: the epoch.
     """
+
+    _items = "frames"
 
     def __init__(
         self,
@@ -82,9 +84,7 @@ class EpochPlan(Sequence[Place]):
     def __len__(self) -> int:
         return self._length
 
-    def __getitem__(self, index: int) -> Place:  # type: ignore[override]
-        if not 0 <= index < self._length:
-            raise IndexError(f"there are {self._length} frames, none at {index}")
+    def _find(self, index: int) -> Place:
         if self._block is not None:
             block, inside = divmod(index, self._block)
             index = block * self._block + self._permutation(block)[inside]

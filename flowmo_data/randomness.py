@@ -6,12 +6,12 @@ They are the raw output of Philox, which NumPy promises never to change (NEP 19)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import IntEnum
-from typing import overload
 
 import numpy as np
 import numpy.typing as npt
+
+from flowmo_data.sequences import FoundSequence
 
 _ROUNDS = 8
 _64_BITS = (1 << 64) - 1
@@ -36,13 +36,15 @@ def below(bits: np.random.Philox, limit: int) -> int:
     return int(bits.random_raw()) * limit >> 64
 
 
-class Permutation(Sequence[int]):
+class Permutation(FoundSequence[int]):
     """The numbers from 0 to `length - 1` in random order, each found when it is asked for: nothing is stored.
 
     A Feistel network on the smallest even number of bits that holds `length - 1` permutes the numbers of so many bits;
     what falls outside is sent through again until it falls inside (cycle walking: Black and Rogaway, "Ciphers with
     Arbitrary Finite Domains", 2002), on average at most three times more.
     """
+
+    _items = "numbers"
 
     def __init__(self, length: int, bits: np.random.Philox) -> None:
         self._length = length
@@ -53,15 +55,7 @@ class Permutation(Sequence[int]):
     def __len__(self) -> int:
         return self._length
 
-    @overload
-    def __getitem__(self, index: int) -> int: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[int]: ...
-    def __getitem__(self, index: int | slice) -> int | list[int]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(self._length))]
-        if not 0 <= index < self._length:
-            raise IndexError(f"there are {self._length} numbers, none at {index}")
+    def _find(self, index: int) -> int:
         number = self._permute(index)
         while number >= self._length:
             number = self._permute(number)

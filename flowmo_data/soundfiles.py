@@ -112,7 +112,7 @@ def _read_in_blocks(path: str, begin: int, out: npt.NDArray[np.float32], wanted:
         block = out[first : first + _BLOCK]
         num_read = _read_at(path, begin + first, block)
         block[num_read:] = 0
-        num_lost += first + len(block) - min(max(first + num_read, wanted), first + len(block))
+        num_lost += max(first + len(block) - max(first + num_read, wanted), 0)
     return num_lost
 
 

@@ -38,6 +38,10 @@ class Span(NamedTuple):
 class Stream(Protocol):
     """Gives the spans of any shard of any epoch."""
 
+    @property
+    def frames_per_epoch(self) -> int | None:
+        """Frames of all ranks, as many in every epoch; None where nobody knows."""
+
     def spans(self, progress: Progress, shard: Shard, batch_size: int) -> Iterator[Span]:
         """A shard's spans of an epoch that are left after `progress`, in the order in which they are emitted.
 
@@ -77,6 +81,8 @@ class Stream(Protocol):
 
 class FileStream:
     """Deals out files, whose lengths are known only when they are opened."""
+
+    frames_per_epoch = None
 
     def __init__(self, sources: Sources, options: Options, ledger: Ledger) -> None:
         self._sources, self._options, self._ledger = sources, options, ledger

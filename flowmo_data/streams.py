@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Union
 
+from flowmo_data import sources
 from flowmo_data.errors import FilesError, OptionError
 from flowmo_data.index import INDEX_SUFFIX, AudioIndex
 from flowmo_data.indexed import IndexedStream
 from flowmo_data.ledger import Ledger
 from flowmo_data.options import Options
-from flowmo_data.sources import find_sources
 from flowmo_data.spans import FileStream, Stream
 
-Files = Union[str, "os.PathLike[str]", Sequence[Union[str, "os.PathLike[str]"]], AudioIndex]
+Files = sources.Files | AudioIndex
 """A folder, a file, a glob, a sequence of these; or an index, or the path of one."""
 
 
@@ -36,4 +34,4 @@ def open_stream(files: Files, options: Options, ledger: Ledger) -> Stream:
             "shuffle_buffer_size=None shuffles all frames of an epoch, which takes an index (flowmo-data index FOLDER "
             "-o corpus.parquet); give one, or a number of frames"
         )
-    return FileStream(find_sources(files), options, ledger)
+    return FileStream(sources.find_sources(files), options, ledger)

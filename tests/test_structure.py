@@ -10,10 +10,10 @@ import flowmo_data
 
 PACKAGE = Path(flowmo_data.__file__).parent
 ROOMS = [
-    "errors", "words", "figures", "callers", "randomness", "sources", "sharding", "framing", "shuffling", "planning",
-    "mpeg", "ogg", "decoding", "parts", "packets", "soundfiles", "tracks", "conditioning", "timeline", "index",
-    "prefetching", "recycling", "batching", "epochs", "options", "ledger", "resuming", "spans", "indexed", "streams",
-    "frames", "dataset", "loading", "bench", "commands", "cli",
+    "errors", "words", "extras", "figures", "callers", "sequences", "randomness", "sources", "sharding", "framing",
+    "shuffling", "planning", "mpeg", "ogg", "decoding", "parts", "packets", "soundfiles", "tracks", "conditioning",
+    "timeline", "index", "prefetching", "recycling", "batching", "epochs", "options", "ledger", "resuming", "spans",
+    "indexed", "streams", "frames", "dataset", "loading", "bench", "commands", "cli",
 ]  # fmt: skip
 INSIDE = {
     "mpeg": ["headers", "scanning", "sections", "tags", "walking", "seeking", "runs"],

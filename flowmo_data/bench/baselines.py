@@ -17,7 +17,7 @@ import soundfile
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from flowmo_data.errors import MissingPackageError
+from flowmo_data.extras import import_extra
 
 T = TypeVar("T")
 
@@ -127,8 +127,4 @@ def import_librosa() -> Any:
     Raises:
         MissingPackageError: it is not installed.
     """
-    try:
-        import librosa
-    except ImportError as error:
-        raise MissingPackageError(f"the librosa baseline needs librosa ({error}): pip install librosa") from error
-    return librosa
+    return import_extra("librosa", user="the librosa baseline", install="librosa")

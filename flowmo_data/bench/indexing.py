@@ -25,6 +25,7 @@ import torch
 from flowmo_data.dataset import StreamingAudioDataset
 from flowmo_data.decoding import choose_decoder
 from flowmo_data.index import AudioIndex
+from flowmo_data.index.columns import one_chunk
 from flowmo_data.index.schema import import_pyarrow, schema
 from flowmo_data.resuming import Progress
 from flowmo_data.sharding import Shard
@@ -120,8 +121,7 @@ def _synthetic_index(folder: str) -> AudioIndex:
     lengths = np.random.default_rng(0).integers(*_SYNTHETIC_SAMPLES, _SYNTHETIC_FILES)
     one = pa.Table.from_pylist([row], schema=schema())
     table = one.take(pa.array(np.zeros(_SYNTHETIC_FILES, np.int64)))
-    part = table["parts"].combine_chunks()
-    part = part.chunk(0) if hasattr(part, "num_chunks") else part
+    part = one_chunk(table["parts"])
     fields = {field.name: part.values.field(field.name) for field in part.type.value_type}
     fields["num_samples"] = pa.array(lengths)
     struct = pa.StructArray.from_arrays(list(fields.values()), fields=list(part.type.value_type))

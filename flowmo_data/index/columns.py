@@ -38,10 +38,10 @@ class Columns:
 
     def __init__(self, table: Any, root: str) -> None:
         self._root = root
-        self._paths, self._damage = _one_chunk(table["path"]), _one_chunk(table["damage"])
-        self._size, self._mtime_ns = (_numbers(_one_chunk(table[name])) for name in ("size", "mtime_ns"))
-        self._errors = _one_chunk(table["error"])
-        parts = _one_chunk(table["parts"])
+        self._paths, self._damage = one_chunk(table["path"]), one_chunk(table["damage"])
+        self._size, self._mtime_ns = (_numbers(one_chunk(table[name])) for name in ("size", "mtime_ns"))
+        self._errors = one_chunk(table["error"])
+        parts = one_chunk(table["parts"])
         self._part_stops = _numbers(parts.offsets)
         part = parts.values
         self._formats = part.field("format")
@@ -60,13 +60,11 @@ class Columns:
 
     def bad_files(self) -> dict[int, str]:
         """Why a file cannot be read, by its index."""
-        reasons = self._errors.to_pylist() if self._errors.null_count < len(self) else []
-        return {index: reason for index, reason in enumerate(reasons) if reason is not None}
+        return _there(self._errors)
 
     def damaged_files(self) -> dict[int, str]:
         """What is wrong inside a file that can be read, by its index."""
-        words = self._damage.to_pylist() if self._damage.null_count < len(self) else []
-        return {index: damage for index, damage in enumerate(words) if damage is not None}
+        return _there(self._damage)
 
     def sizes(self) -> npt.NDArray[np.int64]:
         """Bytes of every file."""
@@ -141,7 +139,13 @@ def _header(number: int, free_bytes: int) -> tuple[Header, list[int]]:
     return header, section_lengths(head, free_bytes)
 
 
-def _one_chunk(column: Any) -> Any:
+def _there(strings: Any) -> dict[int, str]:
+    """The strings that there are in an Arrow array, by their index."""
+    return {int(index): strings[index].as_py() for index in np.flatnonzero(strings.is_valid())}
+
+
+def one_chunk(column: Any) -> Any:
+    """An Arrow column's values as one array, without a copy where they are one already."""
     combined = column.combine_chunks()
     return combined.chunk(0) if hasattr(combined, "num_chunks") and combined.num_chunks else combined
 

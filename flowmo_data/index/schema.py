@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from flowmo_data.errors import MissingPackageError
+from flowmo_data.extras import import_extra
 
 VERSION = 1
 METADATA_KEY = b"flowmo_data.index"
@@ -17,12 +17,8 @@ def import_pyarrow() -> Any:
     Raises:
         MissingPackageError: it is not installed.
     """
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet
-    except ImportError as error:
-        raise MissingPackageError(f"an index needs pyarrow ({error}): pip install 'flowmo_data[index]'") from error
-    return pa
+    import_extra("pyarrow.parquet", user="an index", install="'flowmo_data[index]'")
+    return import_extra("pyarrow", user="an index", install="'flowmo_data[index]'")
 
 
 @cache

@@ -8,10 +8,10 @@ wanted                         [ . . . . . . . )          two stretches are read
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import overload
 
 from flowmo_data.mpeg.sections import Section
 from flowmo_data.mpeg.tags import Read
+from flowmo_data.sequences import FoundSequence
 
 PACKETS_PER_POINT = 64
 
@@ -20,7 +20,7 @@ class MovedPacketsError(Exception):
     """Packets are not where they were when the points were taken: this is another file."""
 
 
-class SeekOffsets(Sequence[int]):
+class SeekOffsets(FoundSequence[int]):
     """The `offsets` of a `Section`, of which only every 64th is held.
 
     Args:
@@ -34,6 +34,8 @@ class SeekOffsets(Sequence[int]):
     Raises:
         MovedPacketsError: when an offset is asked for: the packets there do not lead from one point to the next.
     """
+
+    _items = "packets"
 
     def __init__(
         self,
@@ -52,15 +54,7 @@ class SeekOffsets(Sequence[int]):
     def __len__(self) -> int:
         return self._num_packets
 
-    @overload
-    def __getitem__(self, index: int) -> int: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[int]: ...
-    def __getitem__(self, index: int | slice) -> int | list[int]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(self._num_packets))]
-        if not 0 <= index < self._num_packets:
-            raise IndexError(f"there are {self._num_packets} packets, none at {index}")
+    def _find(self, index: int) -> int:
         number, inside = divmod(index, PACKETS_PER_POINT)
         stretch = self._stretches.get(number)
         if stretch is None:
