@@ -146,6 +146,10 @@ class ResumableDataLoader(DataLoader[Any]):
         """
         return {**self._identity(), **(self._reached or self._start or self._epoch_start()).state()}
 
+    def next_epoch_state(self) -> dict[str, Any]:
+        """The state at the start of the next epoch, for a loop that wants no more of this one."""
+        return {**self._identity(), **self._epoch_start().state()}
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Start the next iteration where the state was taken. It is used once: the epoch after is a whole one.
 

@@ -6,6 +6,7 @@ import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 from typing import Union, overload
 
@@ -136,6 +137,7 @@ class Sources(Sequence[str]):
         start = int(self._ends[index - 1]) if index else 0
         return os.fsdecode(self._bytes[start : int(self._ends[index])])
 
+    @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits that differ for other lists of paths."""
         digest = blake2b(self._bytes, digest_size=8)

@@ -127,7 +127,7 @@ class FileStream:
         return {
             "version": VERSION,
             "num_files": len(self._sources),
-            "files": self._sources.fingerprint(),
+            "files": self._sources.fingerprint,
             **self._options.order(),
             "world_size": shard.world_size,
             "num_workers": shard.num_workers,

@@ -128,8 +128,8 @@ def test_sources_are_a_sequence():
 
 
 def test_a_fingerprint_is_that_of_the_paths():
-    assert Sources(["/a", "/b"]).fingerprint() == Sources(["/b", "/a"]).fingerprint()
-    assert Sources(["/a", "/b"]).fingerprint() != Sources(["/ab"]).fingerprint()
+    assert Sources(["/a", "/b"]).fingerprint == Sources(["/b", "/a"]).fingerprint
+    assert Sources(["/a", "/b"]).fingerprint != Sources(["/ab"]).fingerprint
 
 
 def test_a_million_paths_are_two_buffers():
