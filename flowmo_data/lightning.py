@@ -99,6 +99,7 @@ class StreamingAudioDataModule(LightningDataModule):
         remainder: str = "drop",
     ) -> None:
         super().__init__()
+        dtype = _named(dtype)
         self._options = Options(
             sr=sr,
             samples_per_frame=samples_per_frame,
@@ -111,7 +112,7 @@ class StreamingAudioDataModule(LightningDataModule):
             decode_threads=decode_threads,
             on_error=on_error,
             on_other_rate=on_other_rate,
-            dtype=_as_dtype(dtype),
+            dtype=getattr(torch, str(dtype), dtype),  # type: ignore[arg-type]
             transform=transform,
             return_info=return_info,
             batch_size=batch_size,
@@ -131,6 +132,7 @@ class StreamingAudioDataModule(LightningDataModule):
         for name in ("val", "test"):
             if self._files[name] is None:
                 setattr(self, f"{name}_dataloader", None)  # which is how Trainers see that there is none
+        self._loaders: list[ResumableDataLoader] = []
         self._train: LaggingLoader | None = None
         self._state: Mapping[str, Any] | None = None  # that was loaded, until there is a loader for it
 
@@ -164,7 +166,14 @@ class StreamingAudioDataModule(LightningDataModule):
         return StreamingAudioDataset(files, **keywords)
 
     def _loader(self, dataset: StreamingAudioDataset) -> ResumableDataLoader:
-        return ResumableDataLoader(dataset, batch_size=None, **self._loading)  # the dataset makes batches
+        loader = ResumableDataLoader(dataset, batch_size=None, **self._loading)  # the dataset makes batches
+        self._loaders.append(loader)
+        return loader
+
+    def teardown(self, stage: str) -> None:  # noqa: ARG002
+        """End the workers. Trainers call it when they are through."""
+        while self._loaders:
+            self._loaders.pop().stop_workers()
 
     def _used(self) -> Used | None:
         """How far the Trainer is; None where none is training."""
@@ -203,6 +212,6 @@ def _as_text(files: Files | None) -> Any:
     return os.fspath(files) if isinstance(files, os.PathLike) else [os.fspath(each) for each in files]
 
 
-def _as_dtype(dtype: torch.dtype | str) -> torch.dtype:
-    named: torch.dtype = getattr(torch, str(dtype).removeprefix("torch."), dtype)  # type: ignore[arg-type]
-    return named
+def _named(dtype: torch.dtype | str) -> str:
+    """A dtype as a configuration file has it: "float16"."""
+    return str(dtype).removeprefix("torch.")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch.utils.data import DataLoader
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from flowmo_data.dataset import StreamingAudioDataset
 from flowmo_data.errors import OptionError, StateError
@@ -164,7 +165,13 @@ class ResumableDataLoader(DataLoader[Any]):
             check_state(state, self._identity(), ("epoch", "frames"))
             start = self._reached_by_index(state["epoch"], state["frames"])
         self._start, self._reached = start, None
-        self._iterator = None  # persistent workers have gone on: new ones start where they should
+        self.stop_workers()  # they have gone on: new ones start where they should
+
+    def stop_workers(self) -> None:
+        """End the workers that `persistent_workers` keeps; the next iteration starts others."""
+        if isinstance(self._iterator, _MultiProcessingDataLoaderIter):
+            self._iterator._shutdown_workers()
+        self._iterator = None
 
     def _epoch_start(self) -> _Reached:
         epoch = self._streaming_dataset().next_epoch

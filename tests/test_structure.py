@@ -13,7 +13,8 @@ ROOMS = [
     "errors", "words", "extras", "figures", "callers", "sequences", "randomness", "sources", "sharding", "framing",
     "shuffling", "planning", "mpeg", "ogg", "decoding", "parts", "packets", "soundfiles", "tracks", "conditioning",
     "timeline", "index", "prefetching", "recycling", "batching", "epochs", "options", "ledger", "resuming", "spans",
-    "indexed", "streams", "frames", "dataset", "loading", "bench", "commands", "cli",
+    "indexed", "streams", "frames", "dataset", "loading",
+    "agreeing", "lagging", "lightning", "bench", "commands", "cli",
 ]  # fmt: skip
 INSIDE = {
     "mpeg": ["headers", "scanning", "sections", "tags", "walking", "seeking", "runs"],
