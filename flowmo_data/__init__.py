@@ -16,6 +16,7 @@ from flowmo_data.errors import (
 )
 from flowmo_data.index import AudioIndex
 from flowmo_data.loading import ResumableDataLoader
+from flowmo_data.report import Report
 
 __version__ = "0.1.0"
 
@@ -30,6 +31,7 @@ __all__ = [
     "MissingPackageError",
     "NoReadableFileError",
     "OptionError",
+    "Report",
     "ResumableDataLoader",
     "SampleRateError",
     "StateError",

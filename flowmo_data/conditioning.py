@@ -58,7 +58,9 @@ class ResampledPart:
             out = resampler(samples.T.contiguous())  # (channels, samples); zeros on either side, as at a file's ends
         skipped = start - begin // old * new
         resampled: npt.NDArray[np.float32] = out[:, skipped : skipped + stop - start].T.numpy()
-        return Window(resampled, min(-(-window.num_lost * new // old), len(resampled)))
+        lost = ((first * new // old - skipped, -(-last * new // old) - skipped) for first, last in window.lost)
+        inside = ((max(first, 0), min(last, len(resampled))) for first, last in lost)
+        return Window(resampled, tuple((first, last) for first, last in inside if first < last))
 
 
 @lru_cache(maxsize=16)

@@ -15,13 +15,15 @@ from torch.utils.data import IterableDataset, get_worker_info
 from flowmo_data.batching import Slot, batches, check_not_batched_again, frame_slots
 from flowmo_data.callers import batch_size_asked_for
 from flowmo_data.epochs import EpochClock
-from flowmo_data.errors import NoReadableFileError, StateError
+from flowmo_data.errors import AudioFileError, NoReadableFileError, StateError
 from flowmo_data.frames import FrameReader
 from flowmo_data.ledger import Ledger
 from flowmo_data.options import Options
 from flowmo_data.prefetching import ordered_map
+from flowmo_data.report import Report
 from flowmo_data.resuming import Position, Progress, check_state
 from flowmo_data.sharding import Shard, check_not_sharded_again, current_rank, current_shard
+from flowmo_data.sources import Exclude
 from flowmo_data.spans import Span
 from flowmo_data.streams import Files, open_stream
 
@@ -52,7 +54,11 @@ class StreamingAudioDataset(IterableDataset[Any]):
             where "pad" has zeros; a file shorter than a frame gives nothing.
         decoder: "minimp3py", "soundfile", or "auto" for the first of these that is installed.
         decode_threads: threads that decode ahead, in every worker; 0 decodes in the calling thread.
-        on_error: what a file that cannot be read does: "skip" logs one warning and goes on, "raise" raises.
+        exclude: files to leave out: a sequence of paths, or the path of a text file of which every line is one
+            (relative to the folder that it is in), as `flowmo-data check --quarantine` writes it.
+        on_error: what a file that cannot be read does: "skip" logs one warning and goes on, "raise" raises. A function
+            is called with the AudioFileError, in the worker, once for each such file: if it returns, the file is
+            skipped. `report()` tells what was.
         on_other_rate: what a file does whose sample rate is not `sr`: "resample" it (torchaudio), "skip", "raise".
         dtype: torch.float32, float16 or bfloat16, nominally in [-1, 1] (an MP3 may decode to more; it is not
             clipped); or int16, scaled by 32,768, rounded and clipped.
@@ -92,7 +98,8 @@ class StreamingAudioDataset(IterableDataset[Any]):
         framing: str = "pad",
         decoder: str = "auto",
         decode_threads: int = 0,
-        on_error: str = "skip",
+        exclude: Exclude | None = None,
+        on_error: str | Callable[[AudioFileError], None] = "skip",
         on_other_rate: str = "resample",
         dtype: torch.dtype = torch.float32,
         transform: Callable[[torch.Tensor], Any] | None = None,
@@ -125,9 +132,9 @@ class StreamingAudioDataset(IterableDataset[Any]):
         if (rank, world_size) != (None, None):
             Shard(*current_rank(rank, world_size))
         self._rank, self._world_size = rank, world_size
-        ledger = Ledger(self.options)
-        self._stream = open_stream(files, self.options, ledger)
-        self._frame_reader = FrameReader(self.options, self._stream, ledger)
+        self._ledger = Ledger(self.options)
+        self._stream = open_stream(files, self.options, self._ledger, exclude=exclude)
+        self._frame_reader = FrameReader(self.options, self._stream, self._ledger)
         self._clock = EpochClock()
         self._frozen = False
         self._shard: Shard | None = None  # of the iteration that runs, or last ran
@@ -197,17 +204,14 @@ class StreamingAudioDataset(IterableDataset[Any]):
             raise StateError(f"this state does not fit: batch_size was {before} and is {self._in_turn}")
         spans = self._stream.spans(progress, shard, self._in_turn)
         work = zip(spans, slots, strict=False)
-        for decoded in ordered_map(self._frame_reader.decoded, work, threads=self.options.decode_threads):
-            progress = replace(progress, handed_out=progress.handed_out + 1)
-            self._progress = progress
-            yield from self._frame_reader.finished(decoded, progress.epoch)
+        with self._ledger.epoch(progress.epoch, shard):
+            for decoded in ordered_map(self._frame_reader.decoded, work, threads=self.options.decode_threads):
+                progress = replace(progress, handed_out=progress.handed_out + 1)
+                self._progress = progress
+                yield from self._frame_reader.finished(decoded, progress.epoch)
 
     def set_epoch(self, epoch: int) -> None:
-        """Make `epoch` that of the next iteration, in workers that already run too. The one after is `epoch + 1`.
-
-        Args:
-            epoch: a whole number from 0 on.
-        """
+        """Make `epoch`, a whole number, that of the next iteration, in workers that already run too."""
         self._clock.set(epoch, *self.rank_and_world_size())
 
     @property
@@ -232,6 +236,15 @@ class StreamingAudioDataset(IterableDataset[Any]):
 
     def __bool__(self) -> bool:
         return True  # whatever its length, known or not
+
+    def report(self, epoch: int | None = None) -> Report:
+        """What this rank could not read of an epoch: workers report it when they come to its end.
+
+        Args:
+            epoch: which; None for the one that runs in this process, or else the last that a worker came to the end of.
+                With an index, rank 0 alone tells of what the index knows to be bad.
+        """
+        return self._ledger.report(epoch, self.rank_and_world_size()[0])
 
     def identity(self, shard: Shard) -> dict[str, Any]:
         """What a state of this shard belongs to, for JSON."""
@@ -264,9 +277,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
         return {**self.identity(shard), **ranks_and_workers}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Start the next iteration of this process where `state` was taken: nothing comes twice, nothing is left out.
-
-        The state is used once: the iteration after is a whole epoch.
+        """Start the next iteration of this process, and only that, where `state` was taken.
 
         Raises:
             StateError: the state belongs to other files, options, ranks or number of workers. That of another worker is

@@ -53,7 +53,8 @@ class FrameReader:
         for attempt in count():
             if decoded.error is None:
                 break
-            self._ledger.refuse(decoded.error)
+            seconds = decoded.span.num_valid / self._options.sr
+            self._ledger.refuse(decoded.error, epoch, seconds)
             if attempt == _ATTEMPTS:
                 raise NoReadableFileError(
                     f"{attempt} frames of other files, one after the other, could not be read; the last: "
@@ -64,7 +65,8 @@ class FrameReader:
                 return
             decoded = self.decoded((other, decoded.slot))
         if decoded.filled.num_lost:
-            self._ledger.note_silence(decoded.span.timeline.path, decoded.span.start, decoded.filled.num_lost)
+            span = decoded.span
+            self._ledger.note_silence(span.timeline.path, span.start, decoded.filled.num_lost, epoch)
         yield self._item(decoded.span, decoded.slot.frame, decoded.filled.num_valid), decoded.slot
 
     def _item(self, span: Span, frame: torch.Tensor, num_valid: int) -> Any:

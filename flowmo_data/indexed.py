@@ -37,7 +37,6 @@ class IndexedStream:
     def __init__(self, index: AudioIndex, options: Options, ledger: Ledger) -> None:
         self.index, self._options, self._ledger = index, options, ledger
         self._plan = lru_cache(maxsize=1)(self._make_plan)
-        self._told = False
 
     @cached_property
     def _lengths(self) -> npt.NDArray[np.int64]:
@@ -63,9 +62,8 @@ class IndexedStream:
 
     def spans(self, progress: Progress, shard: Shard, batch_size: int) -> Iterator[Span]:
         """See `Stream.spans`: the first is found as fast as any."""
-        if shard.index == 0 and not self._told:
-            self._tell_of_bad_files()
-            self._told = True
+        if shard.index == 0:
+            self._tell_of_files(progress.epoch)
         plan = self._plan(progress.epoch)
         if not len(plan):
             raise NoReadableFileError(f"no frame in any of {len(self.index)} files of the index; see what was skipped")
@@ -100,7 +98,7 @@ class IndexedStream:
     def _span(self, plan: EpochPlan, place: int) -> Span:
         file, start = plan[place]
         track = self.index.columns.track(file, self._options.decoder)
-        timeline = as_wanted(track, self._options, self._ledger)
+        timeline = at_sample_rate(track, self._options.sr, on_other_rate=self._options.on_other_rate)
         return Span(timeline, start, start + self._options.samples_per_frame, place)
 
     def after(self, progress: Progress) -> Progress:
@@ -133,18 +131,19 @@ class IndexedStream:
             **self._options.order(),
         }
 
-    def _tell_of_bad_files(self) -> None:
-        """Refuse the files that the index knows to be bad, or at rates that are not wanted."""
+    def _tell_of_files(self, epoch: int) -> None:
+        """Tell of what the index knows to be wrong with files."""
         columns, options = self.index.columns, self._options
         for file, reason in columns.bad_files().items():
-            self._ledger.refuse(AudioFileError.of(columns.path(file), reason))
+            self._ledger.refuse(AudioFileError.of(columns.path(file), reason), epoch)
+        odd = set(columns.damaged_files())
         if options.on_other_rate != "resample":
-            for file in columns.files_at_other_rates(options.sr):
-                track = columns.track(file, options.decoder)
-                try:
-                    at_sample_rate(track, options.sr, on_other_rate=options.on_other_rate)
-                except SampleRateError as error:
-                    self._ledger.refuse(error)
+            odd.update(columns.files_at_other_rates(options.sr))
+        for file in sorted(odd):
+            try:
+                as_wanted(columns.track(file, options.decoder), options, self._ledger, epoch)
+            except SampleRateError as error:
+                self._ledger.refuse(error, epoch)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"index": self.index, "_options": self._options, "_ledger": self._ledger}

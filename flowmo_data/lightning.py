@@ -10,7 +10,7 @@ from typing import Any, Union
 import torch
 
 from flowmo_data.dataset import StreamingAudioDataset
-from flowmo_data.errors import MissingPackageError
+from flowmo_data.errors import AudioFileError, MissingPackageError
 from flowmo_data.index import AudioIndex
 from flowmo_data.lagging import LaggingLoader, Used
 from flowmo_data.loading import ResumableDataLoader
@@ -23,6 +23,9 @@ except ImportError as error:
     raise MissingPackageError(
         f"flowmo_data.lightning needs lightning ({error}): pip install 'flowmo_data[lightning]'"
     ) from error
+
+Exclude = Union[str, Sequence[str], "os.PathLike[str]"]
+"""See `StreamingAudioDataset`: the path of a list of files, or a sequence of paths."""
 
 Files = Union[str, Sequence[str], "os.PathLike[str]", AudioIndex]
 """See `StreamingAudioDataset`: a folder, a file, a glob, a sequence of these; or an index, or the path of one."""
@@ -58,7 +61,8 @@ class StreamingAudioDataModule(LightningDataModule):
         framing: "pad" or "drop".
         decoder: "auto", "minimp3py" or "soundfile".
         decode_threads: threads that decode, in each worker.
-        on_error: "skip" or "raise".
+        exclude: files to leave out of all three sets.
+        on_error: "skip", "raise", or a function, which is left out of the hyperparameters as `transform` is.
         on_other_rate: "resample", "skip" or "raise".
         dtype: of what is emitted; also by its name, "float16" for instance.
         transform: a function from a frame to what is emitted for it. It is left out of the hyperparameters that a
@@ -91,7 +95,8 @@ class StreamingAudioDataModule(LightningDataModule):
         framing: str = "pad",
         decoder: str = "auto",
         decode_threads: int = 0,
-        on_error: str = "skip",
+        exclude: Exclude | None = None,
+        on_error: str | Callable[[AudioFileError], None] = "skip",
         on_other_rate: str = "resample",
         dtype: torch.dtype | str = torch.float32,
         transform: Callable[[torch.Tensor], Any] | None = None,
@@ -125,10 +130,11 @@ class StreamingAudioDataModule(LightningDataModule):
             "persistent_workers": persistent_workers,
             "pin_memory": torch.cuda.is_available() if pin_memory is None else pin_memory,
         }
-        train, val, test = _as_text(train), _as_text(val), _as_text(test)
-        self._files = {"train": train, "val": val, "test": test}
+        train, val, test, exclude = _as_text(train), _as_text(val), _as_text(test), _as_text(exclude)
+        self._files, self._exclude = {"train": train, "val": val, "test": test}, exclude
         indexes = [name for name, files in self._files.items() if isinstance(files, AudioIndex)]
-        self.save_hyperparameters(ignore=["transform", *indexes])
+        functions = ["transform", *(["on_error"] if callable(on_error) else [])]
+        self.save_hyperparameters(ignore=[*functions, *indexes])
         for name in ("val", "test"):
             if self._files[name] is None:
                 setattr(self, f"{name}_dataloader", None)  # which is how Trainers see that there is none
@@ -163,7 +169,7 @@ class StreamingAudioDataModule(LightningDataModule):
         assert files is not None
         keywords = {field.name: getattr(options, field.name) for field in fields(options)}
         keywords["batch_size"] = self.hparams["batch_size"]  # where Lightning's batch size finder sets it
-        return StreamingAudioDataset(files, **keywords)
+        return StreamingAudioDataset(files, exclude=self._exclude, **keywords)
 
     def _loader(self, dataset: StreamingAudioDataset) -> ResumableDataLoader:
         loader = ResumableDataLoader(dataset, batch_size=None, **self._loading)  # the dataset makes batches

@@ -11,7 +11,7 @@ import torch
 
 from flowmo_data.conditioning import check_dtype
 from flowmo_data.decoding import choose_decoder
-from flowmo_data.errors import OptionError
+from flowmo_data.errors import AudioFileError, OptionError
 from flowmo_data.framing import check_framing
 
 _LARGEST = (1 << 31) - 1
@@ -38,7 +38,7 @@ class Options:
     framing: str
     decoder: str
     decode_threads: int
-    on_error: str
+    on_error: str | Callable[[AudioFileError], None]
     on_other_rate: str
     dtype: torch.dtype
     transform: Callable[[torch.Tensor], Any] | None
@@ -65,8 +65,11 @@ class Options:
                 raise OptionError(f"{name}={getattr(self, name)!r}: take True or False")
         check_framing(self.framing)
         check_dtype(self.dtype)
-        if self.on_error not in ON_ERROR:
-            raise OptionError(f"on_error={self.on_error!r}: take 'skip' (one warning per bad file) or 'raise'")
+        if self.on_error not in ON_ERROR and not callable(self.on_error):
+            raise OptionError(
+                f"on_error={self.on_error!r}: take 'skip' (one warning per bad file), 'raise', or a function that is "
+                "called with the AudioFileError of each bad file"
+            )
         if self.on_other_rate not in ON_OTHER_RATE:
             raise OptionError(
                 f"on_other_rate={self.on_other_rate!r}: take one of {', '.join(map(repr, ON_OTHER_RATE))}"

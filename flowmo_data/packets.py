@@ -48,12 +48,13 @@ class MpegPart:
     def read(self, start: int, stop: int) -> Window:
         """See `Part.read`."""
         run = self.run(start, stop)
-        samples, refused = decode_run(run, load_decoder(self.decoder))
+        samples = decode_run(run, load_decoder(self.decoder))
         per_packet = self.section.header.samples_per_packet
         skipped = start + self.section.delay - run.first * per_packet
-        end = skipped + stop - start
-        lost = (min((packet + 1) * per_packet, end) - max(packet * per_packet, skipped) for packet in refused)
-        return Window(samples[skipped:end], sum(samples for samples in lost if samples > 0))
+        window = samples[skipped : skipped + stop - start]
+        silent = [packet * per_packet - skipped for packet in sorted(run.muted)]
+        lost = ((max(begin, 0), min(begin + per_packet, len(window))) for begin in silent)
+        return Window(window, tuple((begin, end) for begin, end in lost if begin < end)).finite()
 
     def run(self, start: int, stop: int) -> Run:
         """The packets that decode to the samples `[start, stop)`, and to some before and after."""

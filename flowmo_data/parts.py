@@ -7,14 +7,41 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+Stretch = tuple[int, int]
+"""the half-open range of samples `[start, stop)`"""
+
 
 class Window(NamedTuple):
     """Samples that were read."""
 
     samples: npt.NDArray[np.float32]
     """`(num_samples, channels)`, nominally in [-1, 1], valid until the thread reads again"""
-    num_lost: int = 0
-    """how many of them are silence, because what stands there cannot be decoded"""
+    lost: tuple[Stretch, ...] = ()
+    """which of them are silence, because what stands there cannot be decoded"""
+
+    @property
+    def num_lost(self) -> int:
+        """How many of the samples are lost."""
+        return sum(stop - start for start, stop in self.lost)
+
+    def finite(self) -> Window:
+        """The window, with silence where a sample is infinite or no number: a WAV file of floats may hold such."""
+        finite = np.isfinite(self.samples)
+        if finite.all():
+            return self
+        bad: npt.NDArray[np.bool_] = ~np.all(finite, axis=1)
+        self.samples[bad] = 0
+        return Window(self.samples, (*self.lost, *stretches(bad)))
+
+
+def stretches(marked: npt.NDArray[np.bool_]) -> list[Stretch]:
+    """The stretches of a mask that are set.
+
+    >>> stretches(np.array([False, True, True, False, True]))
+    [(1, 3), (4, 5)]
+    """
+    edges = np.flatnonzero(np.diff(marked, prepend=False, append=False)).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))
 
 
 class Part(Protocol):

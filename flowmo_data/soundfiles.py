@@ -11,8 +11,9 @@ import soundfile
 
 from flowmo_data.decoding import scratch
 from flowmo_data.errors import AudioFileError
+from flowmo_data.losses import Loss
 from flowmo_data.ogg import last_page_start
-from flowmo_data.parts import Window
+from flowmo_data.parts import Stretch, Window
 from flowmo_data.sources import Source
 
 _OPUS_LEAD = 24_000
@@ -48,27 +49,29 @@ class SoundFilePart:
         """See `Part.read`."""
         self.source.check(Source.at(self.source.path).stamp)
         begin = max(min(start - self.lead, self.last_seek), 0)
-        out = scratch(stop - begin, self.channels)
-        num_lost = 0
+        out, skipped = scratch(stop - begin, self.channels), start - begin
+        silent: list[Stretch] = []
         try:
             if _read_at(self.source.path, begin, out) < len(out):  # damage inside
-                num_lost = _read_in_blocks(self.source.path, begin, out, start - begin)
+                silent = _read_in_blocks(self.source.path, begin, out)
         except (soundfile.LibsndfileError, OSError) as error:
             raise AudioFileError.of(self.source.path, f"it cannot be opened any more: {error}") from error
-        return Window(out[start - begin :], num_lost)
+        lost = ((max(first - skipped, 0), end - skipped) for first, end in silent)
+        return Window(out[skipped:], tuple((first, end) for first, end in lost if first < end)).finite()
 
 
-def open_soundfile(source: Source) -> tuple[SoundFilePart, str]:
+def open_soundfile(source: Source) -> tuple[SoundFilePart, str, tuple[Loss, ...]]:
     """Read a file's header, and as much of the rest as it takes to know its length.
 
     Returns:
-        The file, and what is wrong with it in words; none where nothing is.
+        The file, what is wrong with it in words (none where nothing is), and what is missing from it.
 
     Raises:
         AudioFileError: there are no samples in it.
         soundfile.LibsndfileError: libsndfile cannot open it.
     """
     damage = ""
+    losses: tuple[Loss, ...] = ()
     with soundfile.SoundFile(os.fsencode(source.path)) as opened:
         rate, channels, num_samples = opened.samplerate, opened.channels, opened.frames
         codec, name = opened.subtype, f"{opened.format}/{opened.subtype}"
@@ -77,6 +80,7 @@ def open_soundfile(source: Source) -> tuple[SoundFilePart, str]:
         stated, num_samples = num_samples, _count_samples(source.path)
         if stated < _UNKNOWN_LENGTH:
             damage = f"its header states {stated} samples and {num_samples} are there"
+            losses = (Loss(num_samples / rate, max(stated - num_samples, 0) / rate),)
     if not num_samples:
         raise AudioFileError.of(source.path, "its header is that of an audio file, and there are no samples behind it")
     part = SoundFilePart(source, rate, channels, num_samples, name)
@@ -84,7 +88,7 @@ def open_soundfile(source: Source) -> tuple[SoundFilePart, str]:
         part = replace(part, lead=_OPUS_LEAD)
     elif codec == "VORBIS":
         part = replace(part, last_seek=last_page_start(source.read, source.stamp.size) - _VORBIS_BLOCK)
-    return part, damage
+    return part, damage, losses
 
 
 def _can_read_last(opened: soundfile.SoundFile) -> bool:
@@ -105,15 +109,16 @@ def _count_samples(path: str) -> int:
     return total
 
 
-def _read_in_blocks(path: str, begin: int, out: npt.NDArray[np.float32], wanted: int) -> int:
-    """Read what can be read, with silence for the rest; gives how many samples from `out[wanted]` on are silence."""
-    num_lost = 0
+def _read_in_blocks(path: str, begin: int, out: npt.NDArray[np.float32]) -> list[Stretch]:
+    """Read what can be read, with silence for the rest; gives which of `out` is silence."""
+    silent = []
     for first in range(0, len(out), _BLOCK):
         block = out[first : first + _BLOCK]
         num_read = _read_at(path, begin + first, block)
         block[num_read:] = 0
-        num_lost += max(first + len(block) - max(first + num_read, wanted), 0)
-    return num_lost
+        if num_read < len(block):
+            silent.append((first + num_read, first + len(block)))
+    return silent
 
 
 def _read_at(path: str, begin: int, out: npt.NDArray[np.float32]) -> int:

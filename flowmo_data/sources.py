@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -24,6 +24,9 @@ _SECOND_NS = 1_000_000_000
 
 Files = Union[str, "os.PathLike[str]", Sequence[Union[str, "os.PathLike[str]"]]]
 """A folder, a file, a glob, or a sequence of these."""
+
+Exclude = Union[str, "os.PathLike[str]", Sequence[Union[str, "os.PathLike[str]"]]]
+"""The path of a list of files, or a sequence of paths of files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +148,45 @@ class Sources(Sequence[str]):
         return digest.hexdigest()
 
 
-def find_sources(files: Files) -> Sources:
+def excluded_paths(exclude: Exclude | None) -> frozenset[str]:
+    """The absolute paths that `exclude` names.
+
+    Args:
+        exclude: a sequence of paths, or the path of a text file of which every line is one, relative to its folder.
+
+    Raises:
+        FilesTypeError: it is neither.
+        FilesNotFoundError: there is no such text file.
+    """
+    if exclude is None:
+        return frozenset()
+    if not isinstance(exclude, (str, os.PathLike)):
+        if not isinstance(exclude, Iterable) or not all(isinstance(each, (str, os.PathLike)) for each in exclude):
+            raise FilesTypeError(f"exclude={exclude!r}: give the path of a list of files, or a sequence of paths")
+        return frozenset(os.path.abspath(each) for each in exclude)
+    try:
+        with open(exclude, "rb") as opened:
+            lines = opened.read().split(b"\n")
+    except OSError as error:
+        raise FilesNotFoundError(
+            f"exclude={os.fspath(exclude)!r}: this list of files cannot be read ({error.strerror}); give the path of "
+            "a text file with one path in each line, or a sequence of paths"
+        ) from error
+    if any(b"\0" in line for line in lines):
+        raise FilesTypeError(
+            f"exclude={os.fspath(exclude)!r}: this is no list of files; to leave out one file, give exclude=[path]"
+        )
+    folder = os.path.dirname(os.path.abspath(exclude))
+    return frozenset(os.path.normpath(os.path.join(folder, os.fsdecode(line))) for line in lines if line)
+
+
+def find_sources(files: Files, *, excluded: Collection[str] = ()) -> Sources:
     """All files that `files` names, sorted by path, each once.
 
     Args:
         files: a folder (searched through all levels for `AUDIO_SUFFIXES`; what starts with a dot is left out), a
             file (whatever it is called), a glob (`**` for all levels), or a sequence of these.
+        excluded: absolute paths to leave out.
 
     Raises:
         FilesTypeError: `files`, or something in it, is no path.
@@ -159,9 +195,10 @@ def find_sources(files: Files) -> Sources:
     entries = [files] if isinstance(files, (str, os.PathLike)) else files
     if not isinstance(entries, Iterable) or isinstance(entries, (bytes, dict)):
         raise FilesTypeError(_wrong_type(files))
-    sources = Sources(path for entry in entries for path in _expand(entry))
+    sources = Sources(path for entry in entries for path in _expand(entry) if path not in excluded)
     if not len(sources):
-        raise FilesNotFoundError("files=[]: there is nothing in it; name a folder, a file, a glob, or several of these")
+        reason = f"all files are among the {len(excluded)} of exclude=" if excluded else "there is nothing in it"
+        raise FilesNotFoundError(f"files={files!r}: {reason}; name a folder, a file, a glob, or several of these")
     return sources
 
 

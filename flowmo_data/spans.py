@@ -34,6 +34,11 @@ class Span(NamedTuple):
     place: int = 0
     """its place in the order of the epoch, where there is an index to tell it"""
 
+    @property
+    def num_valid(self) -> int:
+        """Samples of it that are not padding."""
+        return min(self.stop, self.timeline.num_samples) - max(self.start, 0)
+
 
 class Stream(Protocol):
     """Gives the spans of any shard of any epoch."""
@@ -91,7 +96,7 @@ class FileStream:
         """See `Stream.spans`: a shard's files are opened, cut and shuffled in the order of the epoch."""
         options, epoch = self._options, progress.epoch
         order = epoch_order(len(self._sources), seed=options.seed, epoch=epoch, shuffle=options.shuffle)
-        spans = self._cut(self._open(deal(order, shard), order), epoch)
+        spans = self._cut(self._open(deal(order, shard), order, epoch), epoch)
         if options.shuffle:
             assert options.shuffle_buffer_size is not None
             bits = random_bits(options.seed, epoch, Purpose.SPAN_ORDER, shard.index)
@@ -133,30 +138,30 @@ class FileStream:
             "num_workers": shard.num_workers,
         }
 
-    def _open(self, mine: Iterable[int], order: Iterable[int]) -> Iterator[tuple[int, Timeline]]:
+    def _open(self, mine: Iterable[int], order: Iterable[int], epoch: int) -> Iterator[tuple[int, Timeline]]:
         """The readable files of `mine`. Where there is none, look through all others, and raise if they are as bad."""
         tried = num_read = 0
         for index in mine:
             tried += 1
             try:
-                timeline = self._open_one(index)
+                timeline = self._open_one(index, epoch)
             except AudioFileError as error:
-                self._ledger.refuse(error)
+                self._ledger.refuse(error, epoch)
             else:
                 num_read += 1
                 yield index, timeline
         if tried and not num_read:
-            self._check_some_readable(order)
+            self._check_some_readable(order, epoch)
 
-    def _open_one(self, index: int) -> Timeline:
+    def _open_one(self, index: int, epoch: int) -> Timeline:
         track = open_track(self._sources[index], self._options.decoder)
-        return as_wanted(track, self._options, self._ledger)
+        return as_wanted(track, self._options, self._ledger, epoch)
 
-    def _check_some_readable(self, order: Iterable[int]) -> None:
+    def _check_some_readable(self, order: Iterable[int], epoch: int) -> None:
         reason = ""
         for index in order:
             try:
-                self._open_one(index)
+                self._open_one(index, epoch)
             except AudioFileError as error:
                 reason = str(error)
             else:
@@ -181,7 +186,7 @@ class FileStream:
                 yield Span(timeline, start, start + options.samples_per_frame)
 
 
-def as_wanted(track: Track, options: Options, ledger: Ledger) -> Timeline:
+def as_wanted(track: Track, options: Options, ledger: Ledger, epoch: int) -> Timeline:
     """A track at the dataset's rate, its damage noted.
 
     Raises:
@@ -192,5 +197,5 @@ def as_wanted(track: Track, options: Options, ledger: Ledger) -> Timeline:
     if len(timeline.parts) < len(track.parts):
         damage.append(f"the parts of it that are not at sr={options.sr} are skipped")
     if damage:
-        ledger.note_damage(track.path, "; ".join(damage))
+        ledger.note_damage(track.path, "; ".join(damage), track.losses, epoch)
     return timeline

@@ -16,8 +16,8 @@ Files = sources.Files | AudioIndex
 """A folder, a file, a glob, a sequence of these; or an index, or the path of one."""
 
 
-def open_stream(files: Files, options: Options, ledger: Ledger) -> Stream:
-    """The stream of `files`.
+def open_stream(files: Files, options: Options, ledger: Ledger, *, exclude: sources.Exclude | None = None) -> Stream:
+    """The stream of `files`, without those of `exclude`.
 
     Raises:
         FilesError: `files` names nothing.
@@ -27,11 +27,12 @@ def open_stream(files: Files, options: Options, ledger: Ledger) -> Stream:
         files = AudioIndex.load(files)
     if isinstance(files, (list, tuple)) and any(str(each).endswith(INDEX_SUFFIX) for each in files):
         raise FilesError(f"files={files!r}: an index stands alone; give its path, or an AudioIndex")
+    excluded = sources.excluded_paths(exclude)
     if isinstance(files, AudioIndex):
-        return IndexedStream(files, options, ledger)
+        return IndexedStream(files.without(excluded) if excluded else files, options, ledger)
     if options.shuffle_buffer_size is None:
         raise OptionError(
             "shuffle_buffer_size=None shuffles all frames of an epoch, which takes an index (flowmo-data index FOLDER "
             "-o corpus.parquet); give one, or a number of frames"
         )
-    return FileStream(sources.find_sources(files), options, ledger)
+    return FileStream(sources.find_sources(files, excluded=excluded), options, ledger)

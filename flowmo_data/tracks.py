@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import soundfile
 
 from flowmo_data.errors import AudioFileError
-from flowmo_data.mpeg import Walk, tag_end, walk
+from flowmo_data.losses import Loss
+from flowmo_data.mpeg import Walk, missing_packets, tag_end, walk
 from flowmo_data.packets import MpegPart
 from flowmo_data.parts import Part
 from flowmo_data.soundfiles import open_soundfile
@@ -33,6 +34,8 @@ class Track:
     """one; several where the sample rate or the channels change inside the file, as in files that were joined"""
     damage: str = ""
     """what is wrong inside, in words; empty where nothing is"""
+    losses: tuple[Loss, ...] = ()
+    """what is missing from it, in the order of the file"""
 
 
 def open_track(path: str, decoder: str) -> Track:
@@ -53,8 +56,8 @@ def open_track(path: str, decoder: str) -> Track:
     reason = f"and its first bytes, {head!r}, are those of no other format" if head else "and nothing but tags"
     if head.startswith(_OTHER_FORMATS):
         try:
-            part, damage = open_soundfile(source)
-            return Track(path, (part,), damage)
+            part, damage, losses = open_soundfile(source)
+            return Track(path, (part,), damage, losses)
         except (soundfile.LibsndfileError, OSError) as error:
             reason = f"and libsndfile, which its first bytes are for, says: {error}"
     track = _open_mpeg(source, decoder)
@@ -69,7 +72,7 @@ def _open_mpeg(source: Source, decoder: str) -> Track | None:
     if not found.sections:
         return None
     parts = tuple(MpegPart(source, section, decoder) for section in found.sections)
-    return Track(source.path, parts, "; ".join(_damage(found)))
+    return Track(source.path, parts, "; ".join(_damage(found)), tuple(_losses(found)))
 
 
 def _damage(found: Walk) -> Iterator[str]:
@@ -78,7 +81,19 @@ def _damage(found: Walk) -> Iterator[str]:
         yield f"{found.lost_bytes} bytes inside are no audio packets"
     if found.trailing_bytes:
         yield f"{found.trailing_bytes} bytes at its end are no whole audio packet"
-    missing = sum(section.missing_packets for section in sections)
+    missing = sum(max(section.stated_packets - section.num_packets, 0) for section in sections)
     if missing:
         there = sum(section.num_packets for section in sections)
         yield f"its header states {there + missing} audio packets and {there} are there"
+
+
+def _losses(found: Walk) -> Iterator[Loss]:
+    before = 0.0  # seconds of the sections before
+    for section in found.sections:
+        header = section.header
+        packet_seconds = header.samples_per_packet / header.sample_rate
+        trailing_bytes = found.trailing_bytes if section is found.sections[-1] else 0
+        for packet, count in missing_packets(section, trailing_bytes).items():
+            start = packet * packet_seconds - section.delay / header.sample_rate
+            yield Loss(before + max(start, 0.0), count * packet_seconds, count)
+        before += section.num_samples / header.sample_rate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -84,6 +85,12 @@ def walk_file(path: Path) -> Walk:
     """Walk a file."""
     source = Source.at(str(path))
     return walk(source.read, source.stamp.size)
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """The warnings, without those that sum up an epoch."""
+    messages = [record.message for record in caplog.records]
+    return [message for message in messages if not re.match(r"(rank \d+, )?epoch \d+: ", message)]
 
 
 def packets(data: bytes) -> list[bytes]:

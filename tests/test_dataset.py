@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from builders import EVERY_DECODER, RATE, make_mp3, make_ramp, make_ramps, make_wav, music
+from builders import EVERY_DECODER, RATE, make_mp3, make_ramp, make_ramps, make_wav, music, told
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
@@ -97,9 +97,9 @@ def _files():
 def test_a_file_shorter_than_a_frame_is_told_with_drop(ramps, caplog):
     caplog.set_level(logging.INFO, "flowmo_data")
     list(make(ramps[0], framing="drop"))
-    told = [record for record in caplog.records if "samples are less than a frame" in record.message]
-    assert {record.levelname for record in told} == {"INFO"}
-    assert len(told) == sum(length < 32 for length in LENGTHS)
+    short = [record for record in caplog.records if "samples are less than a frame" in record.message]
+    assert {record.levelname for record in short} == {"INFO"}
+    assert len(short) == sum(length < 32 for length in LENGTHS)
 
 
 # Order
@@ -304,7 +304,7 @@ def test_a_bad_file_is_one_warning_and_the_epoch_goes_on(with_bad_files, caplog)
     dataset = make(folder)
     for _ in range(2):
         assert sorted(samples(list(dataset))) == list(range(1, total + 1))
-    messages = sorted(record.message for record in caplog.records)
+    messages = sorted(told(caplog))
     assert messages[0] == f"skipped {folder}/bad_empty.mp3: the file is empty (0 bytes)"
     assert messages[1].startswith(f"skipped {folder}/bad_text.mp3: no MPEG audio packets in its 5000 bytes")
     assert len(messages) == 2
@@ -345,7 +345,7 @@ def test_a_file_that_vanishes_while_its_frames_wait_is_skipped(tmp_path, caplog)
     rest = samples(list(frames))
     assert samples(first) == list(range(1, 65))
     assert rest == list(range(321, 641))
-    assert [record.message for record in caplog.records] == [
+    assert told(caplog) == [
         f"skipped {tmp_path}/ramps/ramp_000.wav: No such file or directory"
     ]
 
@@ -356,7 +356,7 @@ def test_damage_is_warned_of_once(tmp_path, caplog):
     dataset = StreamingAudioDataset(tmp_path, samples_per_frame=10_000)
     for _ in range(2):
         assert len(list(dataset)) >= 8
-    assert [record.message for record in caplog.records] == [
+    assert told(caplog) == [
         f"{tmp_path}/a.mp3: 999 bytes inside are no audio packets; the rest is read"
     ]
 
@@ -369,8 +369,8 @@ def test_silence_for_what_cannot_be_decoded_is_warned_of_once(tmp_path, caplog):
     path.write_bytes(data)
     dataset = StreamingAudioDataset(tmp_path, samples_per_frame=20_000, shuffle=False)
     assert len(list(dataset)) == len(list(dataset)) == 7
-    (record,) = caplog.records
-    assert re.match(rf"{path}: \d+ samples from \d+ on cannot be decoded and are silence", record.message)
+    (message,) = told(caplog)
+    assert re.match(rf"{path}: \d+ samples from \d+ on cannot be decoded and are silence", message)
 
 
 def test_a_bad_file_is_warned_of_once_however_it_fails(tmp_path, caplog):
@@ -382,7 +382,7 @@ def test_a_bad_file_is_warned_of_once_however_it_fails(tmp_path, caplog):
     list(frames)
     (tmp_path / "ramps" / "ramp_000.wav").write_bytes(b"no audio")
     list(dataset)
-    assert len(caplog.records) == 1
+    assert len(told(caplog)) == 1
 
 
 @pytest.mark.parametrize("on_error", ["skip", "raise"])
@@ -396,7 +396,7 @@ def test_other_rates_can_be_left_out(tmp_path, what, on_error, caplog):
             list(dataset)
     else:
         assert sorted(samples(list(dataset))) == list(range(1, 101))
-        assert len(caplog.records) == 1
+        assert len(told(caplog)) == 1
 
 
 # Resume

@@ -10,7 +10,7 @@ from itertools import chain, zip_longest
 
 import pytest
 import torch
-from builders import RATE, make_mp3, make_ramps, make_wav
+from builders import RATE, make_mp3, make_ramps, make_wav, told
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
@@ -383,7 +383,7 @@ def test_a_stale_file_is_named_and_gives_no_audio(tmp_path, caplog, threads, bat
     paths = [item["path"] for item in items] if batch_size is None else list(chain(*(item["path"] for item in items)))
     assert {os.path.basename(path) for path in paths} == {"0.mp3", "3.mp3"}
     assert len(items) == len(dataset)  # others come in their place, so that ranks have equally many
-    messages = sorted(record.message for record in caplog.records)
+    messages = sorted(told(caplog))
     assert len(messages) == 2
     assert "1.mp3: changed since it was indexed (" in messages[0]
     assert "; run flowmo-data index again" in messages[0]
@@ -425,7 +425,7 @@ def test_bad_files_are_told_by_one_worker(tmp_path, caplog):
     index = AudioIndex.build(tmp_path)
     dataset = make(index, on_other_rate="skip", samples_per_frame=10_000)
     assert len(list(dataset)) == len(list(dataset)) == len(dataset)
-    assert [record.message.split("/")[-1].split(":")[0] for record in caplog.records] == ["bad.mp3", "c.wav"]
+    assert [message.split("/")[-1].split(":")[0] for message in told(caplog)] == ["bad.mp3", "c.wav"]
     caplog.clear()
     list(make(index, on_other_rate="skip", samples_per_frame=10_000, rank=1, world_size=2))
     assert not caplog.records
@@ -450,6 +450,6 @@ def test_damage_inside_is_told(tmp_path, caplog):
     (tmp_path / "a.mp3").write_bytes(data[:9_000] + bytes(999) + data[9_000:])
     dataset = StreamingAudioDataset(AudioIndex.build(tmp_path), samples_per_frame=10_000)
     list(dataset)
-    assert [record.message for record in caplog.records] == [
+    assert told(caplog) == [
         f"{tmp_path}/a.mp3: 999 bytes inside are no audio packets; the rest is read"
     ]

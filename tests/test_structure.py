@@ -11,13 +11,13 @@ import flowmo_data
 PACKAGE = Path(flowmo_data.__file__).parent
 ROOMS = [
     "errors", "words", "extras", "figures", "callers", "sequences", "randomness", "sources", "sharding", "framing",
-    "shuffling", "planning", "mpeg", "ogg", "decoding", "parts", "packets", "soundfiles", "tracks", "conditioning",
-    "timeline", "index", "prefetching", "recycling", "batching", "epochs", "options", "ledger", "resuming", "spans",
-    "indexed", "streams", "frames", "dataset", "loading",
-    "agreeing", "lagging", "lightning", "bench", "commands", "cli",
+    "shuffling", "planning", "losses", "mpeg", "ogg", "decoding", "parts", "packets", "soundfiles", "tracks",
+    "conditioning", "timeline", "index", "prefetching", "recycling", "batching", "epochs", "options", "shared_lines",
+    "report", "ledger", "resuming", "spans", "indexed", "streams", "frames", "dataset", "loading", "agreeing",
+    "lagging", "lightning", "bench", "commands", "cli",
 ]  # fmt: skip
 INSIDE = {
-    "mpeg": ["headers", "scanning", "sections", "tags", "walking", "seeking", "runs"],
+    "mpeg": ["headers", "scanning", "sections", "tags", "walking", "holes", "seeking", "runs"],
     "index": ["schema", "columns", "describing", "building", "audio_index", "summarizing", "picturing"],
     "decoding": ["scratch", "minimp3", "libsndfile", "choosing", "recovery"],
     "bench": [

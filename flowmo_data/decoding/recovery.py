@@ -9,7 +9,7 @@ from flowmo_data.decoding.choosing import Decode
 from flowmo_data.mpeg import Run
 
 
-def decode_run(run: Run, decode: Decode) -> tuple[npt.NDArray[np.float32], list[int]]:
+def decode_run(run: Run, decode: Decode) -> npt.NDArray[np.float32]:
     """Decode a run, with silence in place of the packets that the decoder refuses.
 
     A decoder that refuses a packet gives fewer samples than the run has, and does not say where they are missing. It
@@ -20,19 +20,19 @@ def decode_run(run: Run, decode: Decode) -> tuple[npt.NDArray[np.float32], list[
         decode: the decoder.
 
     Returns:
-        float32 samples of the shape `(run.num_samples, channels)`, valid until the thread decodes again, and the
-        refused packets as indices in the run.
+        float32 samples of the shape `(run.num_samples, channels)`, valid until the thread decodes again.
     """
     refused: dict[int, int] = {}  # packet -> main data that it claims now
     samples = decode(run)
     while len(samples) != run.num_samples:
         packet = _first_refused(run, decode, max(refused, default=0))
         if refused.get(packet) == 0:  # refused although it is empty: nothing can be placed
-            return np.zeros((run.num_samples, run.header.channels), np.float32), list(range(run.num_packets))
+            run.muted.update(range(run.num_packets))
+            return np.zeros((run.num_samples, run.header.channels), np.float32)
         refused[packet] = 0 if packet in refused else _wanted_behind(run, packet)
         run.mute(packet, refused[packet])
         samples = decode(run)
-    return samples, list(refused)
+    return samples
 
 
 def _wanted_behind(run: Run, packet: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any
@@ -137,6 +137,21 @@ class AudioIndex:
     def bad_files(self) -> dict[str, str]:
         """Why a file cannot be read, by its path."""
         return {self.columns.path(index): reason for index, reason in self.columns.bad_files().items()}
+
+    def without(self, paths: Collection[str]) -> AudioIndex:
+        """The index without some files.
+
+        Args:
+            paths: absolute paths; those that are not in it do no harm.
+
+        Raises:
+            FilesNotFoundError: none is left.
+        """
+        names = self.table["path"].to_pylist()
+        kept = [index for index, name in enumerate(names) if os.path.join(self.root, name) not in paths]
+        if not kept:
+            raise FilesNotFoundError(f"{self.root}: all {len(self)} files of the index are excluded")
+        return AudioIndex(self.table.take(import_pyarrow().array(kept)).combine_chunks(), self.root)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from flowmo_data.losses import Loss
 from flowmo_data.mpeg import Gap, Section, SeekOffsets, section_lengths
 from flowmo_data.mpeg.headers import Header, parse_header
 from flowmo_data.packets import MpegPart
@@ -22,7 +23,7 @@ from flowmo_data.sources import Source, Stamp
 from flowmo_data.tracks import Track
 
 _PART_NUMBERS = (
-    "sample_rate", "channels", "num_samples", "delay", "header", "free_bytes", "num_packets", "missing_packets", "end",
+    "sample_rate", "channels", "num_samples", "delay", "header", "free_bytes", "num_packets", "stated_packets", "end",
     "lead", "last_seek",
 )  # fmt: skip
 _GAP_NUMBERS = ("packet", "start", "lost_bytes", "resumes")
@@ -40,7 +41,9 @@ class Columns:
         self._root = root
         self._paths, self._damage = one_chunk(table["path"]), one_chunk(table["damage"])
         self._size, self._mtime_ns = (_numbers(one_chunk(table[name])) for name in ("size", "mtime_ns"))
-        self._errors = one_chunk(table["error"])
+        self._errors, losses = one_chunk(table["error"]), one_chunk(table["losses"])
+        self._loss_stops = _numbers(losses.offsets)
+        self._loss = [_numbers(losses.values.field(name)) for name in Loss._fields]
         parts = one_chunk(table["parts"])
         self._part_stops = _numbers(parts.offsets)
         part = parts.values
@@ -100,7 +103,9 @@ class Columns:
         source = Source(path, Stamp(int(self._size[index]), int(self._mtime_ns[index])), indexed=True)
         first, stop = self._part_stops[index : index + 2].tolist()
         parts = tuple(self._open_part(part, source, decoder) for part in range(first, stop))
-        return Track(path, parts, self._damage[index].as_py() or "")
+        first, stop = self._loss_stops[index : index + 2].tolist()
+        losses = zip(*(values[first:stop].tolist() for values in self._loss), strict=True)
+        return Track(path, parts, self._damage[index].as_py() or "", tuple(map(Loss._make, losses)))
 
     def _open_part(self, index: int, source: Source, decoder: str) -> Part:
         row = {name: int(values[index]) for name, values in self._part.items()}
@@ -126,7 +131,7 @@ class Columns:
             end=row["end"],
             delay=row["delay"],
             num_samples=row["num_samples"],
-            missing_packets=row["missing_packets"],
+            stated_packets=row["stated_packets"],
         )
         return MpegPart(source, section, decoder)
 

@@ -21,6 +21,7 @@ NOTHING: dict[str, Any] = {
     "num_samples": 0,
     "delay": 0,
     "damage": None,
+    "losses": [],
     "error": None,
     "parts": [],
 }
@@ -44,7 +45,8 @@ def describe(path: str, name: str) -> dict[str, Any]:
         return {**row, "error": _as_text(error.reason)}
     first = {key: parts[0][key] for key in ("format", "sample_rate", "channels", "delay")}
     num_samples = sum(part["num_samples"] for part in parts)
-    return {**row, **first, "num_samples": num_samples, "damage": _as_text(track.damage) or None, "parts": parts}
+    damage = {"damage": _as_text(track.damage) or None, "losses": [loss._asdict() for loss in track.losses]}
+    return {**row, **first, "num_samples": num_samples, **damage, "parts": parts}
 
 
 def _as_text(words: str) -> str:
@@ -55,7 +57,7 @@ def _as_text(words: str) -> str:
 def _part_row(part: Any) -> dict[str, Any]:
     row = {name: getattr(part, name) for name in ("format", "sample_rate", "channels", "num_samples")}
     if isinstance(part, SoundFilePart):
-        nothing = dict.fromkeys(("delay", "header", "free_bytes", "num_packets", "missing_packets", "end"), 0)
+        nothing = dict.fromkeys(("delay", "header", "free_bytes", "num_packets", "stated_packets", "end"), 0)
         return {**row, **nothing, "lead": part.lead, "last_seek": part.last_seek, "points": [], "gaps": []}
     assert isinstance(part, MpegPart)
     section = part.section
@@ -66,7 +68,7 @@ def _part_row(part: Any) -> dict[str, Any]:
         "header": int.from_bytes(part.source.read(first, first + 4), "big"),
         "free_bytes": section.free_bytes,
         "num_packets": section.num_packets,
-        "missing_packets": section.missing_packets,
+        "stated_packets": section.stated_packets,
         "end": section.end,
         "lead": 0,
         "last_seek": 0,

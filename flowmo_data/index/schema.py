@@ -7,7 +7,7 @@ from typing import Any
 
 from flowmo_data.extras import import_extra
 
-VERSION = 1
+VERSION = 2
 METADATA_KEY = b"flowmo_data.index"
 
 
@@ -38,7 +38,7 @@ def schema() -> Any:
             ("header", pa.int64()),
             ("free_bytes", pa.int32()),
             ("num_packets", pa.int64()),
-            ("missing_packets", pa.int64()),
+            ("stated_packets", pa.int64()),
             ("end", pa.int64()),
             ("lead", pa.int32()),
             ("last_seek", pa.int64()),
@@ -46,6 +46,7 @@ def schema() -> Any:
             ("gaps", pa.list_(gap)),
         ]
     )
+    loss = pa.struct([("start_seconds", pa.float64()), ("seconds", pa.float64()), ("packets", pa.int64())])
     return pa.schema(
         [
             ("path", pa.string()),
@@ -57,6 +58,7 @@ def schema() -> Any:
             ("num_samples", pa.int64()),
             ("delay", pa.int32()),
             ("damage", pa.string()),
+            ("losses", pa.list_(loss)),
             ("error", pa.string()),
             ("parts", pa.list_(part)),
         ]

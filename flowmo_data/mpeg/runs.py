@@ -13,7 +13,7 @@ those, mute others, and do not agree on which. `build_run` mutes them itself, so
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flowmo_data.mpeg.headers import HEADER_BYTES, Header
 from flowmo_data.mpeg.sections import Section
@@ -34,6 +34,8 @@ class Run:
     """byte in `data` at which each packet starts, and at the end the length of `data`"""
     first: int
     """index in the section of the first packet"""
+    muted: set[int] = field(default_factory=set)
+    """the packets, as indices in the run, that decode to silence because what they hold cannot be decoded"""
 
     @property
     def num_packets(self) -> int:
@@ -75,6 +77,7 @@ class Run:
             reservoir_bytes: main data there is before it. A muted packet claims all of it, since decoders hand on
                 no more than a packet has claimed.
         """
+        self.muted.add(packet)
         at, size = self._side_info(packet), self.header.side_info_bytes
         if self.header.layer != 3:  # allocation 0 in every subband: no samples follow (clauses 2.4.1.5 and 2.4.1.6)
             self.data[at : self.starts[packet + 1]] = bytes(self.starts[packet + 1] - at)

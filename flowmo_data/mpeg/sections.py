@@ -37,8 +37,10 @@ class Section:
     """decoded samples in front that are not the signal's"""
     num_samples: int = 0
     """samples per channel, exact"""
-    missing_packets: int = 0
-    """packets that an Info packet states and that are not there"""
+    stated_packets: int = 0
+    """packets that an Info packet states; 0 where none does"""
+    lost_bytes_before: int = 0
+    """bytes between the section before it and this one that are neither packets nor tags"""
 
     @property
     def num_packets(self) -> int:

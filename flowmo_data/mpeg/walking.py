@@ -18,7 +18,7 @@ import numpy as np
 from flowmo_data.mpeg.headers import HEADER_BYTES, LONGEST_FREE_PACKET, parse_header, stream_key
 from flowmo_data.mpeg.scanning import PERIOD, Bytes, keys_at, regular_packets, vouched_for
 from flowmo_data.mpeg.sections import Gap, Section, section_lengths
-from flowmo_data.mpeg.tags import Read, audio_end, parse_info_packet, tag_end
+from flowmo_data.mpeg.tags import InfoPacket, Read, audio_end, parse_info_packet, tag_end
 
 _CHUNK_BYTES = 1 << 19
 _LOOKAHEAD_BYTES = 3 * LONGEST_FREE_PACKET + HEADER_BYTES
@@ -78,10 +78,20 @@ def _apply_info_packet(read: Read, section: Section) -> bool:
             section.delay = info.delay
             if info.num_packets == section.num_packets or info.num_bytes == section.end - first:
                 padding = info.padding  # the end that the tag means is the end of this section
-            section.missing_packets = max((info.num_packets or 0) - section.num_packets, 0)
+            section.stated_packets = _plausible_packets(info, section)
     decoded = section.num_packets * section.header.samples_per_packet
     section.num_samples = decoded - section.delay - padding
     return info is not None and info.num_packets == section.num_packets
+
+
+def _plausible_packets(info: InfoPacket, section: Section) -> int:
+    """How many packets are stated; 0 where none are, or packets of this section could not have the bytes stated."""
+    stated = info.num_packets or 0
+    if stated and info.num_bytes:
+        possible = [length for length in section.lengths if length]
+        if not min(possible) <= info.num_bytes / stated <= max(possible) + 1:
+            return 0
+    return stated
 
 
 class _Walker:
@@ -128,6 +138,7 @@ class _Walker:
             section.gaps.append(Gap(section.num_packets, section.end, pos - after_tags))
         else:
             self._open_section(at, key, free_bytes)
+            self.sections[-1].lost_bytes_before = 0 if section is None else pos - after_tags
         self._pos = pos
         return True
 

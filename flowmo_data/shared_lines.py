@@ -1,0 +1,59 @@
+"""Lines that several processes append to and any of them can read: how workers tell the main process things.
+
+The DataLoader has no way for that. So the main process opens a file that has no name, in memory where the system has
+such files, and hands it on to its workers. Nothing has to be cleaned up, nothing waits for a reader, and what a worker
+wrote is there after it was killed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+import weakref
+from multiprocessing.context import get_spawning_popen
+from multiprocessing.reduction import DupFd
+from typing import Any
+
+_CHUNK_BYTES = 1 << 20
+
+
+class SharedLines:
+    """Lines of text, of all processes that descend from the one that made them. A plain copy begins empty."""
+
+    def __init__(self) -> None:
+        self._open(_nameless_file())
+
+    def _open(self, descriptor: int) -> None:
+        self._descriptor, self._num_read = descriptor, 0
+        weakref.finalize(self, os.close, descriptor)
+
+    def append(self, line: str) -> None:
+        """Add a line of ASCII behind those of all processes."""
+        os.write(self._descriptor, line.encode("ascii") + b"\n")  # O_APPEND: nobody writes in between
+
+    def read_new(self) -> list[str]:
+        """The lines that this process has not read yet, in the order in which they were added."""
+        data, chunk = b"", b"-"
+        while chunk:
+            chunk = os.pread(self._descriptor, _CHUNK_BYTES, self._num_read + len(data))
+            data += chunk
+        whole = data[: data.rfind(b"\n") + 1]  # the last may be being written
+        self._num_read += len(whole)
+        return whole.decode("ascii").splitlines()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"descriptor": None if get_spawning_popen() is None else DupFd(self._descriptor)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._open(_nameless_file() if state["descriptor"] is None else state["descriptor"].detach())
+
+
+def _nameless_file() -> int:
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("flowmo_data")
+    else:
+        with tempfile.TemporaryFile() as opened:
+            descriptor = os.dup(opened.fileno())
+    fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_APPEND)
+    return descriptor
