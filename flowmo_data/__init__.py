@@ -11,6 +11,7 @@ from flowmo_data.errors import (
     MissingPackageError,
     NoReadableFileError,
     OptionError,
+    ResourceError,
     SampleRateError,
     StateError,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "NoReadableFileError",
     "OptionError",
     "Report",
+    "ResourceError",
     "ResumableDataLoader",
     "SampleRateError",
     "StateError",

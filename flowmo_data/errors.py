@@ -5,6 +5,8 @@ Every message names the value or the file, says what was found there, and what t
 
 from __future__ import annotations
 
+from flowmo_data.words import shown
+
 
 class FlowmoDataError(Exception):
     """Whatever this package raises on purpose."""
@@ -38,6 +40,10 @@ class StateError(FlowmoDataError, ValueError):
     """A state belongs to other files, options or shards than the dataset it is loaded into."""
 
 
+class ResourceError(FlowmoDataError, OSError):
+    """The process has run out of something: file descriptors, memory. No file is to blame, so that none is skipped."""
+
+
 class AudioFileError(FlowmoDataError):
     """One file cannot be read. The message is `path: reason`.
 
@@ -52,7 +58,7 @@ class AudioFileError(FlowmoDataError):
     @classmethod
     def of(cls, path: str, reason: str) -> AudioFileError:
         """The error for the file at `path`, because of `reason`."""
-        error = cls(f"{path}: {reason}")
+        error = cls(f"{shown(path)}: {shown(reason)}")
         error.path, error.reason = path, reason
         return error
 

@@ -24,6 +24,7 @@ from flowmo_data.options import Options
 from flowmo_data.report import Report
 from flowmo_data.sharding import Shard
 from flowmo_data.shared_lines import SharedLines
+from flowmo_data.words import shown
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ class Ledger:
             lost.packets += sum(loss.packets for loss in losses)
             lost.seconds += sum(loss.seconds for loss in losses)
         if self._is_new(_DAMAGED, path, damage):
-            logger.warning("%s: %s; the rest is read", path, damage)
+            logger.warning("%s: %s; the rest is read", shown(path), damage)
 
     def note_silence(self, path: str, start: int, num_lost: int, epoch: int) -> None:
         """Samples are silence because what stands there cannot be decoded."""
@@ -122,7 +123,7 @@ class Ledger:
             self._running[epoch].seconds += num_lost / self._options.sr
         what = f"{num_lost} samples from {max(start, 0)} on cannot be decoded and are silence; more of it may be"
         if self._is_new(_SILENT, path, what) and _DAMAGED not in self._told[path]:
-            logger.warning("%s: %s", path, what)
+            logger.warning("%s: %s", shown(path), what)
 
     def report(self, epoch: int | None, rank: int) -> Report:
         """What was lost in an epoch: of the one that runs in this process or ended last, if None."""

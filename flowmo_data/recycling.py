@@ -29,8 +29,10 @@ import numpy as np
 import torch
 from torch.utils.data import get_worker_info
 
+from flowmo_data.resources import HAS_MEMORY_FILES, open_memory_file
+
 _FREE, _IN_USE = 0, 1
-_CAN_SHARE = hasattr(os, "memfd_create") and os.path.isdir("/proc/self/fd")
+_CAN_SHARE = HAS_MEMORY_FILES and os.path.isdir("/proc/self/fd")
 
 
 class _Block:
@@ -38,7 +40,7 @@ class _Block:
 
     def __init__(self, capacity: int, *, shared: bool) -> None:
         self.capacity = capacity
-        self.descriptor = os.memfd_create("flowmo_data") if shared else -1
+        self.descriptor = open_memory_file() if shared else -1
         size = capacity + 1
         if shared:
             os.ftruncate(self.descriptor, size)

@@ -15,6 +15,8 @@ from multiprocessing.context import get_spawning_popen
 from multiprocessing.reduction import DupFd
 from typing import Any
 
+from flowmo_data.resources import HAS_MEMORY_FILES, open_memory_file
+
 _CHUNK_BYTES = 1 << 20
 
 
@@ -50,8 +52,8 @@ class SharedLines:
 
 
 def _nameless_file() -> int:
-    if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("flowmo_data")
+    if HAS_MEMORY_FILES:
+        descriptor = open_memory_file()
     else:
         with tempfile.TemporaryFile() as opened:
             descriptor = os.dup(opened.fileno())

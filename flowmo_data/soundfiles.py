@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -52,9 +51,9 @@ class SoundFilePart:
         out, skipped = scratch(stop - begin, self.channels), start - begin
         silent: list[Stretch] = []
         try:
-            if _read_at(self.source.path, begin, out) < len(out):  # damage inside
-                silent = _read_in_blocks(self.source.path, begin, out)
-        except (soundfile.LibsndfileError, OSError) as error:
+            if _read_at(self.source, begin, out) < len(out):  # damage inside
+                silent = _read_in_blocks(self.source, begin, out)
+        except soundfile.LibsndfileError as error:
             raise AudioFileError.of(self.source.path, f"it cannot be opened any more: {error}") from error
         lost = ((max(first - skipped, 0), end - skipped) for first, end in silent)
         return Window(out[skipped:], tuple((first, end) for first, end in lost if first < end)).finite()
@@ -72,12 +71,12 @@ def open_soundfile(source: Source) -> tuple[SoundFilePart, str, tuple[Loss, ...]
     """
     damage = ""
     losses: tuple[Loss, ...] = ()
-    with soundfile.SoundFile(os.fsencode(source.path)) as opened:
+    with soundfile.SoundFile(source.open()) as opened:
         rate, channels, num_samples = opened.samplerate, opened.channels, opened.frames
         codec, name = opened.subtype, f"{opened.format}/{opened.subtype}"
         whole = num_samples < _UNKNOWN_LENGTH and _can_read_last(opened)
     if not whole:  # cut off, or streamed: its header does not tell
-        stated, num_samples = num_samples, _count_samples(source.path)
+        stated, num_samples = num_samples, _count_samples(source)
         if stated < _UNKNOWN_LENGTH:
             damage = f"its header states {stated} samples and {num_samples} are there"
             losses = (Loss(num_samples / rate, max(stated - num_samples, 0) / rate),)
@@ -99,31 +98,31 @@ def _can_read_last(opened: soundfile.SoundFile) -> bool:
     return _read_or_zero(opened, scratch(1, opened.channels)) == min(int(opened.frames), 1)
 
 
-def _count_samples(path: str) -> int:
+def _count_samples(source: Source) -> int:
     """How many samples can be read, by reading them all."""
     total = 0
-    with soundfile.SoundFile(os.fsencode(path)) as opened:
+    with soundfile.SoundFile(source.open()) as opened:
         block = scratch(_BLOCK, opened.channels)
         while num_read := _read_or_zero(opened, block):
             total += num_read
     return total
 
 
-def _read_in_blocks(path: str, begin: int, out: npt.NDArray[np.float32]) -> list[Stretch]:
+def _read_in_blocks(source: Source, begin: int, out: npt.NDArray[np.float32]) -> list[Stretch]:
     """Read what can be read, with silence for the rest; gives which of `out` is silence."""
     silent = []
     for first in range(0, len(out), _BLOCK):
         block = out[first : first + _BLOCK]
-        num_read = _read_at(path, begin + first, block)
+        num_read = _read_at(source, begin + first, block)
         block[num_read:] = 0
         if num_read < len(block):
             silent.append((first + num_read, first + len(block)))
     return silent
 
 
-def _read_at(path: str, begin: int, out: npt.NDArray[np.float32]) -> int:
+def _read_at(source: Source, begin: int, out: npt.NDArray[np.float32]) -> int:
     """Open, seek, read, and give how many samples came. A handle that has met damage is of no more use."""
-    with soundfile.SoundFile(os.fsencode(path)) as opened:
+    with soundfile.SoundFile(source.open()) as opened:
         try:
             opened.seek(begin)
         except soundfile.LibsndfileError:

@@ -13,6 +13,7 @@ from typing import Union, overload
 import numpy as np
 
 from flowmo_data.errors import AudioFileError, FilesError, FilesNotFoundError, FilesTypeError
+from flowmo_data.resources import file_error
 
 AUDIO_SUFFIXES = (
     ".mp3", ".mp2", ".mp1", ".mpga", ".wav", ".wave", ".w64", ".rf64", ".flac", ".ogg", ".oga", ".opus",
@@ -60,7 +61,7 @@ class Source:
         try:
             status = os.stat(path)
         except OSError as error:
-            raise AudioFileError.of(path, error.strerror or str(error)) from error
+            raise file_error(path, error) from error
         return cls(path, Stamp(status.st_size, status.st_mtime_ns))
 
     def read(self, start: int, stop: int) -> bytes:
@@ -68,20 +69,32 @@ class Source:
 
         Raises:
             AudioFileError: the file cannot be read, or is not what it was when it was first looked at.
+            ResourceError: no file could be opened.
         """
+        descriptor = self.open()
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-            try:
-                status = os.fstat(descriptor)
-                data = _read_all(descriptor, start, min(stop, self.stamp.size))
-            finally:
-                os.close(descriptor)
+            status = os.fstat(descriptor)
+            data = _read_all(descriptor, start, min(stop, self.stamp.size))
         except OSError as error:
-            raise AudioFileError.of(self.path, error.strerror or str(error)) from error
+            raise file_error(self.path, error) from error
+        finally:
+            os.close(descriptor)
         self.check(Stamp(status.st_size, status.st_mtime_ns))
         if len(data) < min(stop, self.stamp.size) - start:
             raise AudioFileError.of(self.path, f"cannot be read past byte {start + len(data)}")
         return data
+
+    def open(self) -> int:
+        """A descriptor of the file, for the caller to close.
+
+        Raises:
+            AudioFileError: it cannot be opened.
+            ResourceError: no file could be opened.
+        """
+        try:
+            return os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        except OSError as error:
+            raise file_error(self.path, error) from error
 
     def _is_same(self, stamp: Stamp) -> bool:
         if stamp == self.stamp or not self.indexed:

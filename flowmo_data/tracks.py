@@ -58,7 +58,7 @@ def open_track(path: str, decoder: str) -> Track:
         try:
             part, damage, losses = open_soundfile(source)
             return Track(path, (part,), damage, losses)
-        except (soundfile.LibsndfileError, OSError) as error:
+        except soundfile.LibsndfileError as error:
             reason = f"and libsndfile, which its first bytes are for, says: {error}"
     track = _open_mpeg(source, decoder)
     if track is None:

@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers and paths as people read them."""
 
 
 def counted(number: int, noun: str) -> str:
@@ -8,3 +8,14 @@ def counted(number: int, noun: str) -> str:
     ('1 worker', '2,000 files')
     """
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def shown(text: str) -> str:
+    r"""A path, or words with one in them, for a terminal or a log: what is not printable is escaped.
+
+    >>> print(shown("a\nb\x1b[31m.mp3"))
+    a\nb\x1b[31m.mp3
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)

@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flowmo_data.errors import FlowmoDataError
+from flowmo_data.words import shown
 
 console = Console()
 
@@ -38,7 +39,8 @@ def reasons_table(title: str, files: Mapping[str, str], root: str) -> Table:
     """Files, and what is wrong with each; their paths seen from `root`."""
     table = Table(title, "why", box=box.SIMPLE_HEAD, pad_edge=False)
     for path, reason in files.items():
-        table.add_row(Text(os.path.relpath(path, root), overflow="fold"), Text(reason, overflow="fold"))
+        cells = (shown(os.path.relpath(path, root)), shown(reason))
+        table.add_row(*(Text(cell, overflow="fold") for cell in cells))
     return table
 
 

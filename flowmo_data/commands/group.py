@@ -6,6 +6,7 @@ import click
 
 from flowmo_data import __version__
 from flowmo_data.commands.bench import bench
+from flowmo_data.commands.check import check
 from flowmo_data.commands.index import index
 from flowmo_data.commands.inspect import inspect
 
@@ -16,5 +17,5 @@ def flowmo_data_command() -> None:
     """Stream audio into PyTorch training."""
 
 
-for _command in (bench, index, inspect):
+for _command in (bench, check, index, inspect):
     flowmo_data_command.add_command(_command)

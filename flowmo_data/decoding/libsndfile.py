@@ -23,6 +23,7 @@ import soundfile
 from flowmo_data.decoding.scratch import scratch
 from flowmo_data.mpeg import Run
 from flowmo_data.mpeg.headers import parse_header
+from flowmo_data.resources import HAS_MEMORY_FILES, open_memory_file
 
 _DROPPED_SAMPLES = 529
 _XING_BYTES = 12
@@ -53,9 +54,9 @@ def decode(run: Run) -> npt.NDArray[np.float32]:
 
 def _in_memory(file: bytes) -> int | io.BytesIO:
     """Something that libsndfile opens: a file in memory where there are such, which it reads without taking the GIL."""
-    if not hasattr(os, "memfd_create"):
+    if not HAS_MEMORY_FILES:
         return io.BytesIO(file)
-    descriptor = os.memfd_create("flowmo_data")
+    descriptor = open_memory_file()
     os.write(descriptor, file)
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 
 from flowmo_data.decoding.choosing import Decode
+from flowmo_data.errors import FlowmoDataError
 from flowmo_data.mpeg import Run
+
+logger = logging.getLogger(__name__)
 
 
 def decode_run(run: Run, decode: Decode) -> npt.NDArray[np.float32]:
@@ -23,6 +29,7 @@ def decode_run(run: Run, decode: Decode) -> npt.NDArray[np.float32]:
         float32 samples of the shape `(run.num_samples, channels)`, valid until the thread decodes again.
     """
     refused: dict[int, int] = {}  # packet -> main data that it claims now
+    decode = partial(_decoded_or_nothing, decode)
     samples = decode(run)
     while len(samples) != run.num_samples:
         packet = _first_refused(run, decode, max(refused, default=0))
@@ -33,6 +40,17 @@ def decode_run(run: Run, decode: Decode) -> npt.NDArray[np.float32]:
         run.mute(packet, refused[packet])
         samples = decode(run)
     return samples
+
+
+def _decoded_or_nothing(decode: Decode, run: Run) -> npt.NDArray[np.float32]:
+    """What a decoder gives for a run; nothing where it raises although it should not."""
+    try:
+        return decode(run)
+    except (FlowmoDataError, MemoryError):
+        raise  # no fault of the run
+    except Exception:
+        logger.debug("a decoder raised, which counts as refused", exc_info=True)
+        return np.empty((0, run.header.channels), np.float32)
 
 
 def _wanted_behind(run: Run, packet: int) -> int:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from flowmo_data.errors import FilesError, FlowmoDataError
+from flowmo_data.errors import FilesError
 from flowmo_data.index.describing import describe
 from flowmo_data.index.schema import import_pyarrow, schema
+from flowmo_data.processes import process_map
 from flowmo_data.sources import Files, find_sources
 
 _FILES_AT_A_TIME = 32
@@ -50,21 +48,7 @@ def build_table(
 
 
 def _described(groups: list[list[Named]], num_workers: int) -> Iterator[Any]:
-    num_workers = min(num_workers, len(groups) // _GROUPS_WORTH_A_PROCESS)
-    if not num_workers:
-        yield from map(describe_all, groups)
-        return
-    context = multiprocessing.get_context("spawn")  # forks do not mix with threads, and a progress bar has one
-    with ProcessPoolExecutor(num_workers, mp_context=context) as pool:
-        try:
-            yield from pool.map(describe_all, groups)
-        except BrokenProcessPool as error:
-            raise FlowmoDataError(
-                "a process that read files has died, for want of memory perhaps; take fewer (--workers, num_workers=), "
-                "or 0 to read them in this one"
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    return process_map(describe_all, groups, num_processes=min(num_workers, len(groups) // _GROUPS_WORTH_A_PROCESS))
 
 
 def describe_all(files: Sequence[Named]) -> Any:
