@@ -16,6 +16,7 @@ from flowmo_data.parts import Part, Window
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.int16)
 _INT16_SCALE = 32_768.0
+_FLOAT16_MOST = 65_504.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +107,15 @@ def write_dtype(samples: npt.NDArray[np.float32], out: torch.Tensor) -> None:
     Args:
         samples: of any shape; overwritten.
         out: of the same shape and one of `DTYPES`. For int16, samples times 32,768, rounded half to even, and clipped.
+            For float16 they are clipped at its largest number, which no undamaged file comes near.
     """
     if out.dtype == torch.int16:
+        np.clip(samples, -1, 1, out=samples)
         np.multiply(samples, _INT16_SCALE, out=samples)
         np.rint(samples, out=samples)
-        np.clip(samples, -_INT16_SCALE, _INT16_SCALE - 1, out=samples)
+        np.minimum(samples, _INT16_SCALE - 1, out=samples)
+    elif out.dtype == torch.float16:
+        np.clip(samples, -_FLOAT16_MOST, _FLOAT16_MOST, out=samples)
     out.copy_(torch.from_numpy(samples))
 
 

@@ -11,6 +11,7 @@ from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from flowmo_data.dataset import StreamingAudioDataset
 from flowmo_data.errors import OptionError, StateError
+from flowmo_data.interrupts import LettingInterruptsThrough, interrupts_held_back
 from flowmo_data.resuming import Position, Progress, check_state, deal_batches
 from flowmo_data.sharding import Shard
 
@@ -118,6 +119,8 @@ class ResumableDataLoader(DataLoader[Any]):
                 "would give batches of batches: set one of them, and the other to None"
             )
         self.collate_fn = _WithProgress(self.collate_fn, dataset)
+        if self.num_workers:
+            self.worker_init_fn = LettingInterruptsThrough(self.worker_init_fn)
         self._reached: _Reached | None = None  # of the iteration that runs
         self._start: _Reached | None = None  # of the next iteration, where it was loaded
 
@@ -128,7 +131,8 @@ class ResumableDataLoader(DataLoader[Any]):
         if start is not None:
             dataset.set_epoch(start.first_epoch())
             dataset.start_at(start.position(self._num_workers()))
-        batches = super().__iter__()  # starts the workers, which take the start with them
+        with interrupts_held_back():
+            batches = super().__iter__()  # starts the workers, which take the start with them
         dataset.start_at(None)
         return self._counted(batches, reached)
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
-import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from multiprocessing import resource_tracker
 from typing import TypeVar
 
 from flowmo_data.errors import ResourceError
+from flowmo_data.interrupts import interrupts_held_back
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -39,7 +37,7 @@ def process_map(function: Callable[[S], T], items: Iterable[S], *, num_processes
     context = multiprocessing.get_context("spawn")  # forks do not mix with threads, and a progress bar has one
     with ProcessPoolExecutor(num_processes, mp_context=context) as pool:
         try:
-            with _interrupts_held_back():
+            with interrupts_held_back():
                 results = deque(pool.submit(function, item) for item in items)
             while results:
                 yield results.popleft().result()
@@ -52,14 +50,3 @@ def process_map(function: Callable[[S], T], items: Iterable[S], *, num_processes
             for child in set(multiprocessing.active_children()) - others:
                 child.terminate()
             raise
-
-
-@contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Processes that are started inside never get an interrupt; this one gets it at the end."""
-    resource_tracker.ensure_running()  # would let interrupts through again when it starts
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

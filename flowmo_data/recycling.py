@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from torch.utils.data import get_worker_info
 
-from flowmo_data.resources import HAS_MEMORY_FILES, open_memory_file
+from flowmo_data.resources import HAS_MEMORY_FILES, open_memory_file, out_of
 
 _FREE, _IN_USE = 0, 1
 _CAN_SHARE = HAS_MEMORY_FILES and os.path.isdir("/proc/self/fd")
@@ -42,11 +42,14 @@ class _Block:
         self.capacity = capacity
         self.descriptor = open_memory_file() if shared else -1
         size = capacity + 1
-        if shared:
-            os.ftruncate(self.descriptor, size)
-            self.memory = mmap.mmap(self.descriptor, size)
-        else:  # private: after a fork, each process has its own copy, as of any other tensor
-            self.memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        try:
+            if shared:
+                os.ftruncate(self.descriptor, size)
+                self.memory = mmap.mmap(self.descriptor, size)
+            else:  # private: after a fork, each process has its own copy, as of any other tensor
+                self.memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        except OSError as error:
+            raise out_of("memory for a batch", error) from error
         if hasattr(mmap, "MADV_HUGEPAGE"):  # a fault for every 2 MB and not for every 4 kB, where the kernel allows it
             with suppress(OSError):
                 self.memory.madvise(mmap.MADV_HUGEPAGE)

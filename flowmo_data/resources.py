@@ -7,6 +7,7 @@ import os
 import resource
 
 from flowmo_data.errors import AudioFileError, FlowmoDataError, ResourceError
+from flowmo_data.words import shown
 
 HAS_MEMORY_FILES = hasattr(os, "memfd_create")
 """Linux has; macOS has not"""
@@ -24,7 +25,7 @@ def file_error(path: str, error: OSError) -> FlowmoDataError:
     A file is skipped for the former. The latter would skip one good file after the other.
     """
     if error.errno in _SHORT_OF:
-        return _resource_error(path, error)
+        return out_of(shown(path), error)
     return AudioFileError.of(path, error.strerror or str(error))
 
 
@@ -37,10 +38,11 @@ def open_memory_file() -> int:
     try:
         return os.memfd_create("flowmo_data")
     except OSError as error:
-        raise _resource_error("a file in memory", error) from error
+        raise out_of("a file in memory", error) from error
 
 
-def _resource_error(what: str, error: OSError) -> ResourceError:
+def out_of(what: str, error: OSError) -> ResourceError:
+    """The error for something that cannot be had now."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     reason = _SHORT_OF.get(error.errno or 0, error.strerror or str(error)).format(limit=limit)
-    return ResourceError(f"{what} cannot be opened: {reason}")
+    return ResourceError(f"{what} cannot be had: {reason}")

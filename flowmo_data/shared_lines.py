@@ -28,7 +28,7 @@ class SharedLines:
 
     def _open(self, descriptor: int) -> None:
         self._descriptor, self._num_read = descriptor, 0
-        weakref.finalize(self, os.close, descriptor)
+        weakref.finalize(self, os.close, descriptor).atexit = False  # iterations may end after that
 
     def append(self, line: str) -> None:
         """Add a line of ASCII behind those of all processes."""

@@ -54,7 +54,7 @@ class SoundFilePart:
             if _read_at(self.source, begin, out) < len(out):  # damage inside
                 silent = _read_in_blocks(self.source, begin, out)
         except soundfile.LibsndfileError as error:
-            raise AudioFileError.of(self.source.path, f"it cannot be opened any more: {error}") from error
+            raise AudioFileError.of(self.source.path, f"it cannot be opened any more: {error.error_string}") from error
         lost = ((max(first - skipped, 0), end - skipped) for first, end in silent)
         return Window(out[skipped:], tuple((first, end) for first, end in lost if first < end)).finite()
 

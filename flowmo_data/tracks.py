@@ -59,7 +59,7 @@ def open_track(path: str, decoder: str) -> Track:
             part, damage, losses = open_soundfile(source)
             return Track(path, (part,), damage, losses)
         except soundfile.LibsndfileError as error:
-            reason = f"and libsndfile, which its first bytes are for, says: {error}"
+            reason = f"and libsndfile, which its first bytes are for, says: {error.error_string}"
     track = _open_mpeg(source, decoder)
     if track is None:
         size = source.stamp.size

@@ -10,11 +10,11 @@ import flowmo_data
 
 PACKAGE = Path(flowmo_data.__file__).parent
 ROOMS = [
-    "words", "errors", "resources", "processes", "extras", "figures", "callers", "sequences", "randomness", "sources",
-    "sharding", "framing", "shuffling", "planning", "losses", "mpeg", "ogg", "decoding", "parts", "packets",
-    "soundfiles", "tracks", "checking", "conditioning", "timeline", "index", "prefetching", "recycling", "batching",
-    "epochs", "options", "shared_lines", "report", "ledger", "resuming", "spans", "indexed", "streams", "frames",
-    "dataset", "loading", "agreeing", "lagging", "lightning", "bench", "commands", "cli",
+    "words", "errors", "resources", "interrupts", "processes", "extras", "figures", "callers", "sequences",
+    "randomness", "sources", "sharding", "framing", "shuffling", "planning", "losses", "mpeg", "ogg", "decoding",
+    "parts", "packets", "soundfiles", "tracks", "checking", "conditioning", "timeline", "index", "prefetching",
+    "recycling", "batching", "epochs", "options", "shared_lines", "report", "ledger", "resuming", "spans", "indexed",
+    "streams", "frames", "dataset", "loading", "agreeing", "lagging", "lightning", "bench", "commands", "cli",
 ]  # fmt: skip
 INSIDE = {
     "mpeg": ["headers", "scanning", "sections", "tags", "walking", "holes", "seeking", "runs"],

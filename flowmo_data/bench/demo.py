@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,9 +53,11 @@ def make_demo(folder: Path, *, num_files: int = NUM_FILES, seconds: int = SECOND
 
 def write_mp3(path: Path, samples: npt.NDArray[np.float32], sample_rate: int = SAMPLE_RATE) -> None:
     """Write `(num_samples, channels)` samples as an MP3, with LAME through libsndfile."""
-    with soundfile.SoundFile(path, "w", sample_rate, samples.shape[1], format="MP3") as opened:
+    data = io.BytesIO()  # libsndfile does not say what is wrong with a disk
+    with soundfile.SoundFile(data, "w", sample_rate, samples.shape[1], format="MP3") as opened:
         for start in range(0, len(samples), _BLOCK_SAMPLES):
             opened.write(samples[start : start + _BLOCK_SAMPLES])
+    path.write_bytes(data.getbuffer())
 
 
 def synthetic_music(num_samples: int, *, seed: int) -> npt.NDArray[np.float32]:
