@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Sequence
@@ -32,6 +33,8 @@ from torch.utils.data import get_worker_info
 from flowmo_data.resources import HAS_MEMORY_FILES, open_memory_file, out_of
 
 _FREE, _IN_USE = 0, 1
+_NOT_TRACKED: Any = {"trackfd": False} if sys.version_info >= (3, 13) else {}
+"""for a map to hold no descriptor of its own; in earlier versions each batch that lives holds one"""
 _CAN_SHARE = HAS_MEMORY_FILES and os.path.isdir("/proc/self/fd")
 
 
@@ -146,7 +149,7 @@ def _receive(pid: int, descriptor: int, capacity: int, shape: tuple[int, ...], d
     """The tensor over the memory of another process's batch."""
     opened = os.open(f"/proc/{pid}/fd/{descriptor}", os.O_RDWR)
     try:
-        memory = mmap.mmap(opened, capacity + 1)
+        memory = mmap.mmap(opened, capacity + 1, **_NOT_TRACKED)
     finally:
         os.close(opened)
     array = np.frombuffer(memory, np.uint8, prod(shape) * dtype.itemsize)

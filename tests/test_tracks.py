@@ -1,5 +1,6 @@
 import os
 import random
+import re
 
 import numpy as np
 import pytest
@@ -96,6 +97,40 @@ def test_a_file_cut_off_is_as_long_as_what_can_be_read(tmp_path, suffix, contain
     (part,) = open_track(str(path), "soundfile").parts
     assert RATE * 0.8 < part.num_samples < RATE * 1.2
     assert np.abs(part.read(0, 40_000).samples - music(2 * RATE)[:40_000]).max() < 1e-4
+
+
+@pytest.mark.parametrize("container", ["WAV", "AIFF", "W64", "RF64", "AU"])
+def test_what_is_cut_off_is_told_though_libsndfile_does_not_mind(tmp_path, container):
+    path = tmp_path / "a.audio"
+    write(path, music(2 * RATE), RATE, container, "PCM_16")
+    track = open_track(str(path), "soundfile")
+    assert (track.damage, track.losses) == ("", ())
+    os.truncate(path, path.stat().st_size // 2)
+    track = open_track(str(path), "soundfile")
+    assert re.fullmatch(r"its header states \d+ bytes and \d+ are there", track.damage)
+    (loss,) = track.losses
+    assert loss.start_seconds == track.parts[0].num_samples / RATE
+    assert loss.start_seconds + loss.seconds == pytest.approx(2, abs=0.01)
+
+
+def test_a_vorbis_file_cut_off_is_told(tmp_path):
+    path = tmp_path / "a.ogg"
+    write(path, music(2 * RATE), RATE, "OGG", "VORBIS")
+    assert open_track(str(path), "soundfile").damage == ""
+    os.truncate(path, path.stat().st_size * 3 // 4)
+    assert open_track(str(path), "soundfile").damage == "it is cut off: its last page is not marked as such"
+
+
+@pytest.mark.parametrize("size", [0, 0x7FFF_FFFF, 0xFFFF_FFFF])
+def test_a_wav_file_that_was_piped_is_whole(tmp_path, size):
+    path = make_wav(tmp_path / "a.wav", RATE)
+    data = bytearray(path.read_bytes())
+    data[4:8] = size.to_bytes(4, "little")  # of all; that of the data is known less often
+    if size:
+        data[40:44] = (size - 36 if size < 0x8000_0000 else size).to_bytes(4, "little")
+    path.write_bytes(data)
+    track = open_track(str(path), "soundfile")
+    assert (track.damage, track.parts[0].num_samples) == ("", RATE)
 
 
 @pytest.mark.parametrize("decoder", EVERY_DECODER)

@@ -36,8 +36,12 @@ def draw(results: Sequence[Result], limit: Result | None, path: Path) -> None:
     colors = [COLORS[names.index(_line(result)) % len(COLORS)] for result in drawn][::-1]
     bars = first.barh(labels, seconds, color=colors)
     first.bar_label(bars, fmt="%.2f s", padding=3, fontsize=8)
-    first.set(xscale="log", xlabel="first batch, seconds from making the loader")
-    first.set_xlim(min(seconds) / 2, max(seconds) * 3)
+    first.set_xlabel("first batch, seconds from making the loader")
+    if max(seconds) > 10 * min(seconds):
+        first.set_xscale("log")
+        first.set_xlim(min(seconds) / 2, max(seconds) * 3)
+    else:  # ticks of a log axis would lie on each other
+        first.set_xlim(0, max(seconds) * 1.2)
     first.tick_params(axis="y", labelsize=8)
     for axes in (speed, first):
         axes.spines[["top", "right"]].set_visible(False)

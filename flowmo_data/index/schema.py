@@ -1,4 +1,4 @@
-"""What an index holds, as an Arrow schema: one row for each file. `docs/index.md` says it for people."""
+"""What an index holds, as an Arrow schema: one row for each file. `docs/corpus_index.md` says it for people."""
 
 from __future__ import annotations
 

@@ -1,0 +1,63 @@
+"""How batches per second grow with workers, on this machine and with these files: a table, a picture, what to set.
+
+    python examples/benchmark_workers.py [FILES] [--workers 0 1 2 4] [--out workers.png]
+
+Every setup runs in a process of its own, in turn, --repeats times. "decoder alone" is one core that decodes the same
+packets and does nothing else: the limit of a worker. `flowmo-data bench` does more of this; here it is in Python, for
+setups of your own. FILES is a folder, a file or a glob here, and no index. It needs matplotlib.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich
+from harness import at_least, files_or_demo, parser, run
+from rich.progress import Progress
+
+from flowmo_data.bench.plotting import draw
+from flowmo_data.bench.reporting import Result, num_cores, recommendation, results_table
+from flowmo_data.bench.running import run_setups
+from flowmo_data.bench.setups import Setup
+from flowmo_data.sources import find_sources
+
+
+def main() -> None:
+    """Measure, and tell."""
+    arguments = parser(__doc__, max_steps=30, num_workers=None)
+    workers = [number for number in (0, 1, 2, 4, 8, 16) if number <= num_cores()]
+    text = f"numbers of DataLoader workers [{' '.join(map(str, workers))}]"
+    arguments.add_argument("--workers", type=at_least(0), nargs="+", default=workers, metavar="N", help=text)
+    arguments.add_argument("--repeats", type=at_least(1), default=3, metavar="N", help="runs of a setup [%(default)s]")
+    arguments.add_argument("--out", type=Path, default=Path("workers.png"), help="the picture [%(default)s]")
+    args = arguments.parse_args()
+    files = files_or_demo(args.files)
+    find_sources(files)  # says now what is wrong with them
+    common = {
+        "files": (files,),
+        "batch_size": args.batch_size,
+        "samples_per_frame": args.samples_per_frame,
+        "batches": args.max_steps,
+    }
+    setups = [
+        Setup(loader="decoder", **common),
+        *(Setup(loader="flowmo_data batches", num_workers=number, **common) for number in args.workers),
+    ]
+    batches = setups[0].warmup + args.max_steps
+    with Progress() as display:
+        task = display.add_task("", total=len(setups) * args.repeats * batches)
+
+        def on_batch(index: int, number: int) -> None:
+            if number <= batches:  # an epoch's last batches are short, and then there are more of them
+                display.update(task, advance=1, description=setups[index].name)
+
+        runs = run_setups(setups, repeats=args.repeats, on_batch=on_batch)
+    limit, *results = map(Result, setups, runs)
+    rich.print(results_table([limit, *results], limit))
+    print(recommendation(results, limit))
+    draw(results, limit, args.out)
+    print(f"drawn into {args.out}")
+
+
+if __name__ == "__main__":
+    run(main)
