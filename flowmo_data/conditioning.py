@@ -15,6 +15,14 @@ from flowmo_data.errors import MissingPackageError, OptionError
 from flowmo_data.parts import Part, Window
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.int16)
+FILTER = {
+    "lowpass_filter_width": 64,
+    "rolloff": 0.9475937167399596,
+    "resampling_method": "sinc_interp_kaiser",
+    "beta": 14.769656459379492,
+}
+"""torchaudio's counterpart of resampy's "kaiser_best", by its tutorial on audio resampling. From 48 to 44.1 kHz, its default
+is 2.6 dB down at 20 kHz and mirrors 23 kHz to 21.1 kHz at -9 dB; this one 0.1 dB, and -148 dB"""
 _INT16_SCALE = 32_768.0
 _FLOAT16_MOST = 65_504.0
 
@@ -66,7 +74,7 @@ class ResampledPart:
 
 @lru_cache(maxsize=16)
 def _resampler(old: int, new: int) -> Any:
-    return import_resample()(old, new)
+    return import_resample()(old, new, **FILTER)
 
 
 def import_resample() -> Any:

@@ -1,0 +1,27 @@
+"""A long run in small: what processes hold does not grow. `python tests/soak.py` is the whole of it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from builders import EVERY_DECODER
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="shared memory is looked up in Linux's /proc"),
+]
+
+
+@pytest.mark.parametrize("decoder", EVERY_DECODER)
+def test_what_is_held_does_not_grow(tmp_path, decoder):
+    command = [sys.executable, str(Path(__file__).parent / "soak.py"), "--epochs", "60", "--decoder", decoder]
+    subprocess.run([*command, "--json", str(tmp_path / "out.json")], check=True, timeout=1_200)
+    _, early, _, late = json.loads((tmp_path / "out.json").read_text())
+    assert (early["epoch"], late["epoch"]) == (10, 60)
+    for name in ("open descriptors", "threads"):
+        assert late[name] <= early[name] + 2, name
+    for name in ("USS, MB", "PSS, MB"):
+        assert late[name] < 1.03 * early[name] + 10, name
+    assert late["files skipped"] == early["files skipped"] >= 1
