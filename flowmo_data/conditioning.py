@@ -21,8 +21,8 @@ FILTER = {
     "resampling_method": "sinc_interp_kaiser",
     "beta": 14.769656459379492,
 }
-"""torchaudio's counterpart of resampy's "kaiser_best", by its tutorial on audio resampling. From 48 to 44.1 kHz, its default
-is 2.6 dB down at 20 kHz and mirrors 23 kHz to 21.1 kHz at -9 dB; this one 0.1 dB, and -148 dB"""
+"""torchaudio's counterpart of resampy's "kaiser_best", by its tutorial on audio resampling. From 48 to 44.1 kHz, its
+default is 2.6 dB down at 20 kHz and mirrors 23 kHz to 21.1 kHz at -9 dB; this one 0.1 dB, and -148 dB"""
 _INT16_SCALE = 32_768.0
 _FLOAT16_MOST = 65_504.0
 
