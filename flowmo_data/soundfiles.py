@@ -55,7 +55,6 @@ class SoundFilePart:
 
     def read(self, start: int, stop: int) -> Window:
         """See `Part.read`."""
-        self.source.check(Source.at(self.source.path).stamp)
         begin = max(min(start - self.lead, self.last_seek), 0)
         out, skipped = scratch(stop - begin, self.channels), start - begin
         silent: list[Stretch] = []
@@ -63,9 +62,14 @@ class SoundFilePart:
             if _read_at(self.source, begin, out) < len(out):  # damage inside
                 silent = _read_in_blocks(self.source, begin, out)
         except soundfile.LibsndfileError as error:
+            self._check_unchanged()
             raise AudioFileError.of(self.source.path, f"it cannot be opened any more: {error.error_string}") from error
+        self._check_unchanged()
         lost = ((max(first - skipped, 0), end - skipped) for first, end in silent)
         return Window(out[skipped:], tuple((first, end) for first, end in lost if first < end)).finite()
+
+    def _check_unchanged(self) -> None:
+        self.source.check(Source.at(self.source.path).stamp)
 
 
 def open_soundfile(source: Source) -> tuple[SoundFilePart, str, tuple[Loss, ...]]:

@@ -73,8 +73,8 @@ class Source:
         """
         descriptor = self.open()
         try:
-            status = os.fstat(descriptor)
             data = _read_all(descriptor, start, min(stop, self.stamp.size))
+            status = os.fstat(descriptor)  # after: a change while it was read shows too
         except OSError as error:
             raise file_error(self.path, error) from error
         finally:

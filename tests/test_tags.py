@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowmo_data.mpeg.headers import parse_header
-from flowmo_data.mpeg.tags import audio_end, parse_info_packet, tag_end
+from flowmo_data.mpeg.tags import audio_end, in_blocks, parse_info_packet, tag_end
 
 
 def reader(data):
@@ -19,7 +19,8 @@ def id3v2(size, *, footer=False):
 def ape(items, *, header):
     footer = b"APETAGEX" + (2_000).to_bytes(4, "little") + (items + 32).to_bytes(4, "little") + bytes(4)
     flags = (0x80 << 24 if header else 0).to_bytes(4, "little")
-    return (footer + flags + bytes(8)) * header + bytes(items) + footer + flags + bytes(8)
+    item = max(items - 14, 0).to_bytes(4, "little") + bytes(4) + b"Title\0" + bytes(max(items - 14, 0))
+    return (footer + flags + bytes(8)) * header + item[:items] + footer + flags + bytes(8)
 
 
 LYRICS = b"LYRICSBEGIN" + b"IND00002" + b"10" + b"%06d" % 21 + b"LYRICS200"
@@ -63,6 +64,30 @@ def test_a_size_that_does_not_lead_to_the_tags_start_is_not_believed():
     for tag in (ape(100, header=True), LYRICS):
         data = bytes(500) + tag[20:]
         assert audio_end(reader(data), len(data)) == len(data)
+
+
+def test_a_footer_without_a_header_whose_size_is_not_true_hides_no_audio(tmp_path):
+    data = make_mp3(tmp_path / "a.mp3", 44_100).read_bytes()
+    footer = b"APETAGEX" + (1_000).to_bytes(4, "little") + (5_000).to_bytes(4, "little") + bytes(16)
+    assert audio_end(reader(data + footer), len(data + footer)) == len(data + footer)
+    whole, tagged = walk_bytes(data), walk_bytes(data + footer)
+    assert [section.num_samples for section in tagged.sections] == [section.num_samples for section in whole.sections]
+
+
+def test_tags_are_read_in_blocks():
+    data = b"TAG" + bytes(125)
+    data, reads = data * 1_000, []
+
+    def read(start, stop):
+        reads.append(stop - start)
+        return data[start:stop]
+
+    assert audio_end(in_blocks(read, len(data)), len(data)) == 0
+    assert tag_end(in_blocks(read, len(data)), 0, len(data)) == len(data)
+    assert len(reads) < 200
+    blocks = in_blocks(read, len(data))
+    for start in (0, 5_000, 3_000, 127_990, 0):
+        assert blocks(start, start + 20) == data[start : start + 20]
 
 
 @pytest.mark.parametrize("size", [0, 1, 31])

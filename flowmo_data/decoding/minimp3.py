@@ -12,6 +12,7 @@ from minimp3py import backend
 
 from flowmo_data.decoding.scratch import scratch
 from flowmo_data.mpeg import Run
+from flowmo_data.mpeg.tags import parse_info_packet
 
 _REFERENCES = 3
 """to a number in a tuple, in `_release_leaked`: the tuple's, the loop's and `getrefcount`'s own"""
@@ -19,16 +20,18 @@ _REFERENCES = 3
 
 def decode(run: Run) -> npt.NDArray[np.float32]:
     """The samples of a run: see `flowmo_data.decoding.Decode`."""
-    out = scratch(run.num_samples, run.header.channels)
-    data = run.data
-    if not run.header.bitrate:  # free format: it takes three packets to tell their length
-        data = data + run.silent_packet() * 2
+    # Free format: it takes three packets to tell their length.
+    num_behind = 0 if run.header.bitrate else 2 * run.header.samples_per_packet
+    out = scratch(run.num_samples + num_behind, run.header.channels)
+    data = run.data + run.silent_packet() * 2 if num_behind else run.data
+    if parse_info_packet(bytes(data[: run.starts[1]]), run.header):  # not this run's: one file was joined to another
+        data = bytearray(run.silent_packet()) + data[run.starts[1] :]
     try:
         result = backend.read_buffer(data, 0, 0, out)
     except minimp3py.Mp3Error:
         return out[:0]
     _release_leaked(result)
-    return out[: result[0]]
+    return out[: max(result[0] - num_behind, 0)]
 
 
 def _release_leaked(result: tuple[int, ...]) -> None:

@@ -53,10 +53,23 @@ class Run:
         header[1] |= 1  # protection_bit 1: no CRC to be right
         return bytes(header) + bytes(self.starts[1] - HEADER_BYTES)
 
-    def prefix(self, num_packets: int) -> Run:
-        """The run of the first `num_packets` packets."""
-        stop = self.starts[num_packets]
-        return Run(self.header, self.data[:stop], self.starts[: num_packets + 1], self.first)
+    def piece(self, known: int, stop: int) -> Run:
+        """A run of the packets `[known, stop)`, and of as many before them as they need.
+
+        Args:
+            known: index in the run of a packet.
+            stop: one past the index of the last packet.
+        """
+        start, missing = max(known - _OVERLAP_PACKETS, 0), self.header.reservoir_bytes
+        while missing > 0 and start > 0:
+            start -= 1
+            missing -= self.main_data_bytes(start)
+        begin, end = self.starts[start], self.starts[stop]
+        starts = [place - begin for place in self.starts[start : stop + 1]]
+        piece = Run(self.header, self.data[begin:end], starts, self.first + start)
+        if start and self.header.layer == 3:
+            _mute_dangling(piece, 0)
+        return piece
 
     def main_data_begin(self, packet: int) -> int:
         """How many bytes before the packet's own main data its main data starts (Layer III)."""

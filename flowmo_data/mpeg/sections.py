@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
-from flowmo_data.mpeg.headers import FREE_FORMAT, Header, packet_lengths, parse_header
+from flowmo_data.mpeg.headers import FREE_FORMAT, Header, packet_lengths
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +64,17 @@ def section_lengths(head: bytes, free_bytes: int) -> list[int]:
     Returns:
         256 numbers: 0 where such a packet is of another sample rate, or of free format where the first is not.
     """
-    header = parse_header(head)
-    assert header is not None
-    wanted_rate = head[2] & 0x0C
-    slot = 4 if header.layer == 1 else 1
+    free_format = head[2] < 0x10
+    return _lengths(head[1], head[2] & 0x0C, free_bytes if free_format else None)
+
+
+@lru_cache(maxsize=256)
+def _lengths(second: int, wanted_rate: int, free_bytes: int | None) -> list[int]:
+    """The lengths of sections that are alike: a file may have a section every 72 bytes, and they share them."""
+    slot = 4 if second >> 1 & 3 == 3 else 1  # Layer I
     return [
         0
-        if third & 0x0C != wanted_rate or (third < 0x10) != (not header.bitrate)
-        else free_bytes + slot * (third >> 1 & 1) if length == FREE_FORMAT else length
-        for third, length in enumerate(packet_lengths(head[1]))
+        if third & 0x0C != wanted_rate or (third < 0x10) != (free_bytes is not None)
+        else (free_bytes or 0) + slot * (third >> 1 & 1) if length == FREE_FORMAT else length
+        for third, length in enumerate(packet_lengths(second))
     ]  # fmt: skip

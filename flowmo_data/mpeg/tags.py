@@ -15,6 +15,7 @@ from flowmo_data.mpeg.headers import HEADER_BYTES, Header
 Read = Callable[[int, int], bytes]
 """`read(start, stop)` gives the bytes `[start, stop)`; fewer only at the end of the file."""
 
+_BLOCK_BYTES = 1 << 12
 _DECODER_DELAY = 529
 """samples by which every Layer III decoder is late; the encoder's delay in the LAME tag comes on top"""
 
@@ -62,7 +63,7 @@ def audio_end(read: Read, size: int) -> int:
         elif tail[-32:-24] == b"APETAGEX":  # its footer: items and footer are counted in it, the header is not
             has_header, size = tail[-9] & 0x80, int.from_bytes(tail[-20:-16], "little")
             start = end - size - 32 * bool(has_header)
-            if size < 32 or start < 0 or (has_header and read(start, start + 8) != b"APETAGEX"):
+            if size < 32 or start < 0 or not _is_ape_tag(read(start, start + 64), bool(has_header)):
                 return end
             end = start
         elif tail[-9:] == b"LYRICS200" and tail[-15:-9].isdigit():
@@ -72,6 +73,35 @@ def audio_end(read: Read, size: int) -> int:
             end = start
         else:
             return end
+
+
+def _is_ape_tag(head: bytes, has_header: bool) -> bool:
+    """Whether an APE tag starts so: with its header, or with an item, which is eight bytes, a key of ASCII, and a zero.
+
+    Its footer's size may be untrue, and audio in that place.
+    """
+    if has_header:
+        return head.startswith(b"APETAGEX")
+    key, ended, _ = head[8:].partition(b"\0")
+    return head.startswith(b"APETAGEX") or (
+        len(key) > 1 and bool(ended) and key.isascii() and key.decode().isprintable()
+    )
+
+
+def in_blocks(read: Read, size: int) -> Read:
+    """Reads a block at a time, for tags: a file may have one every ten bytes, and opening it for each costs more."""
+    base, block = 0, b""
+
+    def read_in_blocks(start: int, stop: int) -> bytes:
+        nonlocal base, block
+        if stop - start > _BLOCK_BYTES // 4:
+            return read(start, stop)
+        if not base <= start <= stop <= base + len(block):
+            base = max(start - _BLOCK_BYTES // 2, 0)
+            block = read(base, min(base + _BLOCK_BYTES, size))
+        return block[start - base : max(stop, base) - base]
+
+    return read_in_blocks
 
 
 def parse_info_packet(packet: bytes, header: Header) -> InfoPacket | None:

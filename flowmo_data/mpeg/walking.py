@@ -15,14 +15,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowmo_data.mpeg.headers import HEADER_BYTES, LONGEST_FREE_PACKET, parse_header, stream_key
+from flowmo_data.mpeg.headers import HEADER_BYTES, LONGEST_FREE_PACKET, packet_lengths, parse_header, stream_key
 from flowmo_data.mpeg.scanning import PERIOD, Bytes, keys_at, regular_packets, vouched_for
 from flowmo_data.mpeg.sections import Gap, Section, section_lengths
-from flowmo_data.mpeg.tags import InfoPacket, Read, audio_end, parse_info_packet, tag_end
+from flowmo_data.mpeg.tags import InfoPacket, Read, audio_end, in_blocks, parse_info_packet, tag_end
 
 _CHUNK_BYTES = 1 << 19
 _LOOKAHEAD_BYTES = 3 * LONGEST_FREE_PACKET + HEADER_BYTES
 _FIRST_SEARCH_BYTES = 1 << 10
+_NO_LIMIT = 1 << 62
 _MAX_FREE_FORMAT_TRIALS = 10_000
 """a file of nothing but free-format headers is hostile; past this many, they are taken for noise"""
 
@@ -49,8 +50,9 @@ def walk(read: Read, size: int) -> Walk:
         The sections in the order of the file; none where no packet was found. Any bytes give a result, in time
         linear in their number.
     """
-    end = audio_end(read, size)
-    start = tag_end(read, 0, end)
+    read_tags = in_blocks(read, size)
+    end = audio_end(read_tags, size)
+    start = tag_end(read_tags, 0, end)
     walker = _Walker(read, start, end)
     walker.run()
     if not walker.sections and start:  # the tag's size was not true
@@ -102,6 +104,7 @@ class _Walker:
 
     def __init__(self, read: Read, start: int, end: int) -> None:
         self._read, self._pos, self._end = read, start, end
+        self._read_tags = in_blocks(read, end)
         self._data, self._base = b"", start
         self.sections: list[Section] = []
         self._offsets = array("I")  # of the last section
@@ -123,7 +126,7 @@ class _Walker:
     def _next_packet(self) -> bool:
         """Move to the next place where a packet starts, and open a section for it or go on with the last."""
         broken, section = self._pos, self.sections[-1] if self.sections else None
-        after_tags = tag_end(self._read, broken, self._end) if section else broken
+        after_tags = tag_end(self._read_tags, broken, self._end) if section else broken
         later = self._one_packet_later(section, broken) if section and after_tags == broken else None
         pos, free_bytes = self._search(after_tags, self._end if later is None else later)
         pos = later if pos is None else pos
@@ -173,7 +176,9 @@ class _Walker:
             pos = base + at
             if at <= last or pos + HEADER_BYTES > self._end:
                 break
-        if pos > self._end:  # the last packet is cut off
+        if self._hides_another(section, pos):
+            pos = self._offsets.pop()
+        elif pos > self._end:  # the last packet is cut off
             pos = self._offsets.pop()
             self.trailing_bytes += self._end - pos
             self._end = pos
@@ -183,6 +188,20 @@ class _Walker:
             section.end = gap.start
             self.lost_bytes -= gap.lost_bytes
             self.trailing_bytes += gap.lost_bytes
+
+    def _hides_another(self, section: Section, end: int) -> bool:
+        """Whether packets start inside the last one, which ends where no header is: its own header is then not true.
+
+        Where two packets in a row are no more than that, the first of them is not doubted.
+        """
+        last_gap = section.gaps[-1].packet if section.gaps else 0
+        if end == self._end or section.num_packets - last_gap <= 1:
+            return False
+        start = self._offsets[-1]
+        at = self._load(start, end - start + _LOOKAHEAD_BYTES)
+        window = np.frombuffer(self._data, np.uint8)
+        last = min(at + end - start, len(window) - HEADER_BYTES + 1)
+        return vouched_for(window, at + HEADER_BYTES, last, _NO_LIMIT, self._key)[0] is not None
 
     def _leap(self, section: Section, at: int) -> tuple[int, bool]:
         """Take the packets that follow as regularly as the last; gives where they end, and if that was worth it."""
@@ -235,10 +254,11 @@ class _Walker:
         header = parse_header(self._data, at)
         assert header is not None
         slot = 4 if header.layer == 1 else 1
+        least = packet_lengths(self._data[at + 1])[self._data[at + 2] & 0x0C | 0x10]  # the lowest bitrate's
         keys = keys_at(window, np.arange(at, min(at + LONGEST_FREE_PACKET, len(window) - HEADER_BYTES + 1)))
         for distance in np.flatnonzero(keys == keys[0])[1:].tolist():
             length = distance - header.padding
-            if length < header.main_data_offset:
+            if length < least:
                 continue
             following = parse_header(self._data, at + distance)
             assert following is not None
