@@ -17,7 +17,7 @@ import psutil
 import pytest
 import soundfile
 import torch
-from builders import RATE, make_mp3, make_wav, music
+from builders import EVERY_DECODER, RATE, make_mp3, make_wav, music, walk_bytes
 from torch.utils.data import DataLoader
 
 from flowmo_data import StreamingAudioDataset
@@ -403,3 +403,34 @@ def test_clipping_is_kept(tmp_path):
     got = torch.cat([frame["audio"] for frame in dataset(tmp_path, framing="drop")], dim=1)
     assert got.abs().max() > 1.5
     assert torch.equal(got, torch.from_numpy(samples[: got.shape[1]].T.copy()))
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+@pytest.mark.parametrize("decoder", EVERY_DECODER)
+def test_digital_silence_stays_exactly_zero(tmp_path, kind, decoder):
+    samples = np.zeros((200_000, 2), np.float32)
+    soundfile.write(tmp_path / f"a.{kind}", samples, RATE)
+    frames = list(dataset(tmp_path, framing="drop", shuffle=True, decoder=decoder))
+    assert len(frames) >= 200_000 // FRAME - 1
+    assert not any(frame["audio"].any() for frame in frames)
+
+
+@pytest.mark.parametrize("decoder", EVERY_DECODER)
+def test_packets_that_decode_to_wild_numbers_are_silent_and_told(tmp_path, monkeypatch, decoder):
+    data = bytearray(make_mp3(tmp_path / "a.mp3", 4 * RATE).read_bytes())
+    right = torch.cat([frame["audio"] for frame in dataset(tmp_path, decoder=decoder)], dim=1)
+    (section,) = walk_bytes(bytes(data)).sections
+    for packet in range(40, 60):  # global_gain of both granules and channels at its most: 2 ** 11 times louder
+        bits = int.from_bytes(data[section.offsets[packet] + 4 : section.offsets[packet] + 36], "big")
+        for granule_and_channel in range(4):
+            bits |= 0xFF << (256 - 20 - 59 * granule_and_channel - 12 - 9 - 8)
+        data[section.offsets[packet] + 4 : section.offsets[packet] + 36] = bits.to_bytes(32, "big")
+    (tmp_path / "a.mp3").write_bytes(data)
+    streamed = dataset(tmp_path, decoder=decoder)
+    got = torch.cat([frame["audio"] for frame in streamed], dim=1)
+    assert got.abs().max() <= 100
+    report = streamed.report()
+    assert 0 < report.seconds_lost < 25 * 1_152 / RATE
+    edges = (38 * 1_152 - section.delay, 64 * 1_152 - section.delay)
+    assert torch.allclose(got[:, : edges[0]], right[:, : edges[0]], atol=1e-6)
+    assert torch.allclose(got[:, edges[1] :], right[:, edges[1] :], atol=1e-6)
