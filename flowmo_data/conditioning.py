@@ -62,14 +62,28 @@ class ResampledPart:
         first_block = start // new - context
         begin, end = max(first_block * old, 0), (-(-stop // new) + context) * old
         window = self.part.read(begin, min(end, self.part.num_samples))
-        samples = torch.from_numpy(window.samples)
+        samples = torch.empty(self.channels, _few_lengths(-(-len(window.samples) // old)) * old)  # (channels, samples)
+        samples[:, : len(window.samples)] = torch.from_numpy(window.samples).T
+        samples[:, len(window.samples) :] = 0
         with torch.inference_mode():
-            out = resampler(samples.T.contiguous())  # (channels, samples); zeros on either side, as at a file's ends
+            out = resampler(samples)  # with zeros on either side, as at a file's ends
         skipped = start - begin // old * new
         resampled: npt.NDArray[np.float32] = out[:, skipped : skipped + stop - start].T.numpy()
         lost = ((first * new // old - skipped, -(-last * new // old) - skipped) for first, last in window.lost)
         inside = ((max(first, 0), min(last, len(resampled))) for first, last in lost)
         return Window(resampled, tuple((first, last) for first, last in inside if first < last))
+
+
+def _few_lengths(length: int) -> int:
+    """A length rounded up by an eighth at most, so that there are few different ones.
+
+    torch compiles a convolution for every shape that it meets, and keeps a thousand of them: some 100 kB each.
+
+    >>> [_few_lengths(length) for length in (7, 100, 1_000, 1_025)]
+    [7, 104, 1024, 1152]
+    """
+    step = 1 << max(length.bit_length() - 4, 0)
+    return -(-length // step) * step
 
 
 @lru_cache(maxsize=16)

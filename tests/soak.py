@@ -53,15 +53,20 @@ def held(loader: DataLoader[Any]) -> dict[str, float]:
     gc.collect()
     processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
     memory = [process.memory_full_info() for process in processes]
-    meminfo = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     values = (
         sum(process.num_fds() for process in processes),
         sum(process.num_threads() for process in processes),
         sum(each.uss for each in memory) / 1e6,
         sum(each.pss for each in memory) / 1e6,
-        int(meminfo["Shmem"].split()[0]) * 1_024 / 1e6,  # of the whole machine: memfd and /dev/shm
+        sum(_shared_bytes(process.pid) for process in processes) / 1e6,
     )
     return dict(zip(NAMES, values, strict=True))
+
+
+def _shared_bytes(pid: int) -> int:
+    """Memory of /dev/shm and of files in memory that a process has mapped and touched."""
+    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("RssShmem:"))
+    return int(line.split()[1]) * 1_024
 
 
 def soak(epochs: int, decoder: str, noted: list[int]) -> Iterator[dict[str, float]]:

@@ -127,7 +127,7 @@ def main(
         first, last = measured
         cells.append(f"x {last['seconds'] / first['seconds']:.1f}" if first and last else "")
         table.add_row(name, *cells)
-    Console().print(table)
+    Console(width=110).print(table)
     if json_path:
         json_path.write_text(json.dumps(results, indent=1) + "\n")
 
