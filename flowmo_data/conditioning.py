@@ -23,6 +23,9 @@ FILTER = {
 }
 """torchaudio's counterpart of resampy's "kaiser_best", by its tutorial on audio resampling. From 48 to 44.1 kHz, its
 default is 2.6 dB down at 20 kHz and mirrors 23 kHz to 21.1 kHz at -9 dB; this one 0.1 dB, and -148 dB"""
+_PIECE_SAMPLES = 1 << 15
+"""samples that are resampled at a time, always as many: torch compiles a convolution for every length that it meets,
+and keeps a thousand of them, at some 100 kB each"""
 _INT16_SCALE = 32_768.0
 _FLOAT16_MOST = 65_504.0
 
@@ -33,7 +36,7 @@ class ResampledPart:
 
     torchaudio resamples with a windowed sinc: with both rates divided by their greatest common divisor, every `old`
     samples in give `new` samples out, from these and `width` samples on either side (torchaudio.functional.resample,
-    https://ccrma.stanford.edu/~jos/resample). So a window that starts at a multiple of `old`, with `width` samples of
+    https://ccrma.stanford.edu/~jos/resample). So a piece that starts at a multiple of `old`, with `width` samples of
     context before and behind, gives what resampling the whole file gives.
     """
 
@@ -58,32 +61,34 @@ class ResampledPart:
         """See `parts.Part.read`."""
         old, new = self._reduced_rates()
         resampler = _resampler(old, new)
-        context = -(-resampler.width // old)  # in blocks of `old` samples
-        first_block = start // new - context
-        begin, end = max(first_block * old, 0), (-(-stop // new) + context) * old
-        window = self.part.read(begin, min(end, self.part.num_samples))
-        samples = torch.empty(self.channels, _few_lengths(-(-len(window.samples) // old)) * old)  # (channels, samples)
-        samples[:, : len(window.samples)] = torch.from_numpy(window.samples).T
-        samples[:, len(window.samples) :] = 0
-        with torch.inference_mode():
-            out = resampler(samples)  # with zeros on either side, as at a file's ends
-        skipped = start - begin // old * new
-        resampled: npt.NDArray[np.float32] = out[:, skipped : skipped + stop - start].T.numpy()
-        lost = ((first * new // old - skipped, -(-last * new // old) - skipped) for first, last in window.lost)
-        inside = ((max(first, 0), min(last, len(resampled))) for first, last in lost)
-        return Window(resampled, tuple((first, last) for first, last in inside if first < last))
+        context = -(-resampler.width // old)  # blocks of `old` samples
+        first, last = start // new, -(-stop // new)  # the blocks that are wanted
+        begin = max((first - context) * old, 0)
+        window = self.part.read(begin, min((last + context) * old, self.part.num_samples))
+        out = np.empty((self.channels, (last - first) * new), np.float32)
+        blocks = -(-_PIECE_SAMPLES // old)  # at a time
+        piece = torch.empty(self.channels, (blocks + 2 * context) * old)
+        for block in range(first, last, blocks):
+            _fill(piece, window.samples, (block - context) * old - begin)
+            with torch.inference_mode():
+                resampled = resampler(piece)[:, context * new : (context + blocks) * new]
+            place = (block - first) * new
+            out[:, place : place + blocks * new] = resampled[:, : out.shape[1] - place].numpy()
+        lost = (
+            ((begin + left) * new // old - start, -(-(begin + right) * new // old) - start)
+            for left, right in window.lost
+        )
+        inside = ((max(left, 0), min(right, stop - start)) for left, right in lost)
+        skipped = start - first * new
+        return Window(out[:, skipped : skipped + stop - start].T, tuple(each for each in inside if each[0] < each[1]))
 
 
-def _few_lengths(length: int) -> int:
-    """A length rounded up by an eighth at most, so that there are few different ones.
-
-    torch compiles a convolution for every shape that it meets, and keeps a thousand of them: some 100 kB each.
-
-    >>> [_few_lengths(length) for length in (7, 100, 1_000, 1_025)]
-    [7, 104, 1024, 1152]
-    """
-    step = 1 << max(length.bit_length() - 4, 0)
-    return -(-length // step) * step
+def _fill(piece: torch.Tensor, samples: npt.NDArray[np.float32], start: int) -> None:
+    """Copy samples from `start` on into a piece of the shape `(channels, length)`; zeros where there are none."""
+    piece.zero_()
+    there = samples[max(start, 0) : start + piece.shape[1]]
+    before = max(-start, 0)
+    piece[:, before : before + len(there)] = torch.from_numpy(there).T
 
 
 @lru_cache(maxsize=16)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import asdict, replace
 from math import ceil
 from multiprocessing.context import get_spawning_popen
@@ -24,7 +24,7 @@ from flowmo_data.report import Report
 from flowmo_data.resuming import Position, Progress, check_state
 from flowmo_data.sharding import Shard, check_not_sharded_again, current_rank, current_shard
 from flowmo_data.sources import Exclude
-from flowmo_data.spans import Span
+from flowmo_data.spans import Span, nothing_to_emit
 from flowmo_data.streams import Files, open_stream
 
 _EMPTY_EPOCHS = 100
@@ -162,28 +162,24 @@ class StreamingAudioDataset(IterableDataset[Any]):
         self._shard, self._progress = shard, progress
         options = self.options
         slots = frame_slots(options.batch_size, options.channels, options.samples_per_frame, options.dtype)
-        frames = self._epochs(shard, slots) if options.repeat else self._frames(shard, slots)
+        frames = (self._epochs if options.repeat else self._frames)(progress, shard, slots)
         if options.batch_size is None:
             return (item for item, _ in frames)
         return batches(frames, options.batch_size)
 
-    def _epochs(self, shard: Shard, slots: Iterator[Slot]) -> Iterator[tuple[Any, Slot]]:
+    def _epochs(self, progress: Progress, shard: Shard, slots: Iterator[Slot]) -> Iterator[tuple[Any, Slot]]:
         """Epoch after epoch, without end where there is anything to emit."""
         empty = 0
         while self._stream.check_work(shard):
-            if self._progress.handed_out == 0 and self.frames_per_epoch is None:
+            if progress.handed_out == 0 and self.frames_per_epoch is None:
                 empty += 1
-            for frame in self._frames(shard, slots):
+            progress, has_emitted = yield from self._frames(progress, shard, slots)
+            if has_emitted:
                 empty = 0
-                yield frame
             if empty >= (_EMPTY_EPOCHS if self.options.shuffle else 1):
-                raise NoReadableFileError(
-                    f"repeat=True: {empty} epochs gave no frame to worker {shard.worker} of rank {shard.rank}: the "
-                    f"files of its {shard.count}-th part cannot be read, or are shorter than a frame; take fewer "
-                    "workers, or framing='pad', or see what was skipped"
-                )
-            self._progress = self._stream.after(self._progress)
-            self._clock.went_on(self._progress.epoch, shard.rank, shard.world_size)
+                raise NoReadableFileError(nothing_to_emit(empty, shard))
+            progress = self._progress = self._stream.after(progress)
+            self._clock.went_on(progress.epoch, shard.rank, shard.world_size)
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
@@ -195,20 +191,25 @@ class StreamingAudioDataset(IterableDataset[Any]):
         """The frames of an epoch of one shard that are left, in the order in which they are emitted, not decoded."""
         return self._stream.spans(progress, shard, self.options.batch_size or 1)
 
-    def _frames(self, shard: Shard, slots: Iterator[Slot]) -> Iterator[tuple[Any, Slot]]:
-        """What is emitted for each frame of the epoch that is left."""
-        progress = self._progress
+    def _frames(
+        self, progress: Progress, shard: Shard, slots: Iterator[Slot]
+    ) -> Generator[tuple[Any, Slot], None, tuple[Progress, bool]]:
+        """What is emitted for each frame of the epoch that is left; gives how far it came, and if there was any."""
+        has_emitted = False
         self._in_turn = self.options.batch_size or batch_size_asked_for() or 1
         before, self._in_turn_before = self._in_turn_before, None
         if self.frames_per_epoch is not None and progress.handed_out and before not in (None, self._in_turn):
             raise StateError(f"this state does not fit: batch_size was {before} and is {self._in_turn}")
         spans = self._stream.spans(progress, shard, self._in_turn)
         work = zip(spans, slots, strict=False)
-        with self._ledger.epoch(progress.epoch, shard):
+        with self._ledger.epoch(progress.epoch, shard, self._clock.iteration):
             for decoded in ordered_map(self._frame_reader.decoded, work, threads=self.options.decode_threads):
                 progress = replace(progress, handed_out=progress.handed_out + 1)
                 self._progress = progress
-                yield from self._frame_reader.finished(decoded, progress.epoch)
+                for item in self._frame_reader.finished(decoded, progress.epoch):
+                    has_emitted = True
+                    yield item
+        return progress, has_emitted
 
     def set_epoch(self, epoch: int) -> None:
         """Make `epoch`, a whole number, that of the next iteration, in workers that already run too."""

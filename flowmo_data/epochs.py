@@ -48,6 +48,7 @@ class EpochClock:
         self._share()
         self._seen_sets = 0
         self._begun = 0  # iterations of this worker
+        self.iteration = 0  # a number that the workers of the iteration that began last here share
 
     def set(self, epoch: int, rank: int = 0, world_size: int = 1) -> None:
         """Make `epoch` that of the next iteration, in this process and in all its workers.
@@ -66,6 +67,7 @@ class EpochClock:
         """The epoch of the iteration that begins now."""
         info = get_worker_info()
         if info is None:
+            self.iteration += 1
             epoch = self.upcoming(rank)
         else:
             if self._begun:  # a worker that was just started goes by what was set before it was
@@ -77,7 +79,9 @@ class EpochClock:
     def begin_at(self, epoch: int, rank: int = 0, world_size: int = 1) -> None:
         """Say that the iteration that begins now is in `epoch`, which a state says."""
         info = get_worker_info()
-        if info is not None:
+        if info is None:
+            self.iteration += 1
+        else:
             self._leave_note(info, rank, epoch)
         self._count(epoch, rank, world_size)
 
@@ -105,7 +109,8 @@ class EpochClock:
 
     def _leave_note(self, info: Any, rank: int, epoch: int) -> None:
         place = _NOTES[self._begun & 1].start + info.id % _MAX_WORKERS
-        self._shared[rank % _MAX_RANKS, place] = _pair(self._iteration(info), epoch)
+        self.iteration = self._iteration(info)
+        self._shared[rank % _MAX_RANKS, place] = _pair(self.iteration, epoch)
         self._begun += 1
 
     def _iteration(self, info: Any) -> int:

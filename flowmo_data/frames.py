@@ -53,7 +53,7 @@ class FrameReader:
         for attempt in count():
             if decoded.error is None:
                 break
-            seconds = decoded.span.num_valid / self._options.sr
+            seconds = 0.0 if attempt else decoded.span.num_valid / self._options.sr  # what would stand in is not lost
             self._ledger.refuse(decoded.error, epoch, seconds)
             if attempt == _ATTEMPTS:
                 raise NoReadableFileError(

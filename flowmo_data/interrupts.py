@@ -45,7 +45,16 @@ class LettingInterruptsThrough:
 
     def __call__(self, worker: int) -> None:
         """Handle interrupts as the main process does; then what the user wants to be done."""
-        signal.signal(signal.SIGINT, self._handler)
+        if self._handler is not None:  # None: it was not set from Python
+            signal.signal(signal.SIGINT, self._handler)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         if self._init is not None:
             self._init(worker)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For a spawned worker. A handler of the user's need not pickle (asyncio's does not), or drags much along.
+
+        Such a worker ignores interrupts: that handler decides in the main process, whose end ends the worker.
+        """
+        pythons = (None, signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler)
+        return {**self.__dict__, "_handler": self._handler if self._handler in pythons else signal.SIG_IGN}

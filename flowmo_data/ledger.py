@@ -3,7 +3,7 @@
 Every process of a dataset has a ledger, and all of them share their lines:
 
     {"file": PATH, "kind": "skipped", "what": REASON}                        once for each file and kind
-    {"epoch": 3, "rank": 0, "worker": 1, "num_workers": 2, "skipped": [KEY], ...}   by each worker at an epoch's end
+    {"epoch": 3, "rank": 0, "worker": 1, "skipped": [KEY], ...}              by each worker at its end of an epoch
 
 A key stands for a path, so that an epoch's line is short and a thousand epochs are too.
 """
@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -37,6 +39,8 @@ class _Lost:
 
     shard: Shard
     epoch: int
+    iteration: int
+    """a number that the workers of the iteration share"""
     skipped: set[str] = field(default_factory=set)
     damaged: set[str] = field(default_factory=set)
     packets: int = 0
@@ -46,6 +50,7 @@ class _Lost:
         """As a line that all processes can read."""
         values: dict[str, Any] = {
             "epoch": self.epoch,
+            "iteration": self.iteration,
             "rank": self.shard.rank,
             "worker": self.shard.worker,
             "num_workers": self.shard.num_workers,
@@ -61,18 +66,19 @@ class _Lost:
 class Ledger:
     """Is told of everything that is wrong with files."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, lines: SharedLines | None = None) -> None:
         self._options = options
-        self._lines = SharedLines()
+        self._lines = SharedLines() if lines is None else lines
+        self._locks: dict[int, threading.Lock] = {}  # by process: one that a thread held at a fork stays held there
         self._told: dict[str, dict[str, str]] = {}  # path -> kind -> what, by all processes
         self._ends: dict[tuple[int, int], list[str]] = {}  # (rank, epoch) -> the lines of workers that ended it
         self._running: dict[int, _Lost] = {}  # by epoch, in this process
 
     @contextmanager
-    def epoch(self, epoch: int, shard: Shard) -> Iterator[None]:
+    def epoch(self, epoch: int, shard: Shard, iteration: int) -> Iterator[None]:
         """An epoch of a shard, in which things are told. At its end, what all workers lost in it is summed up."""
         self._read()
-        lost = self._running[epoch] = _Lost(shard, epoch)
+        lost = self._running[epoch] = _Lost(shard, epoch, iteration)
         ended = False
         try:
             yield
@@ -82,7 +88,8 @@ class Ledger:
             line = lost.line(ended=ended)
             self._lines.append(line)
         report = self.report(epoch, shard.rank)
-        if report and report.is_complete and self._ends[shard.rank, epoch][-1] == line:  # no worker was later
+        was_last = self._ends.get((shard.rank, epoch), [])[-1:] == [line]
+        if report and report.is_complete and was_last:
             of_rank = f"rank {shard.rank}, " if shard.world_size > 1 else ""
             logger.warning("%s%s; report() tells which", of_rank, report)
 
@@ -129,13 +136,12 @@ class Ledger:
         """What was lost in an epoch: of the one that runs in this process or ended last, if None."""
         self._read()
         if epoch is None:
-            ended_last = [of_epoch for of_rank, of_epoch in self._ends if of_rank == rank]
+            ended_last = [of_epoch for of_rank, of_epoch in list(self._ends) if of_rank == rank]
             epoch = [0, *ended_last, *self._running][-1]
         ends = [json.loads(line) for line in self._ends.get((rank, epoch), [])]
         if epoch in self._running:
             ends.append(json.loads(self._running[epoch].line(ended=False)))
-        by_worker = {line["worker"]: line for line in ends if line["num_workers"] == ends[-1]["num_workers"]}
-        lines = by_worker.values()
+        lines = [line for line in ends if line["iteration"] == ends[-1]["iteration"]]
         return Report(
             epoch=epoch,
             is_complete=bool(ends) and sum(line["ended"] for line in lines) == ends[-1]["num_workers"],
@@ -158,18 +164,30 @@ class Ledger:
         told = self._told.setdefault(path, {})
         if kind in told:
             return False
+        self._read()  # another worker may have told it since: with an index they share files
+        if kind in told:
+            return False
         told[kind] = what
         self._lines.append(json.dumps({"file": path, "kind": kind, "what": what}))
         return True
 
     def _read(self) -> None:
         """Read what was written since."""
-        for line in self._lines.read_new():
-            values = json.loads(line)
-            if "file" in values:
-                self._told.setdefault(values["file"], {}).setdefault(values["kind"], values["what"])
-            else:
-                self._ends.setdefault((values["rank"], values["epoch"]), []).append(line)
+        with self._locks.setdefault(os.getpid(), threading.Lock()):  # report() may be asked for in any thread
+            for line in self._lines.read_new():
+                values = json.loads(line)
+                if "file" in values:
+                    self._told.setdefault(values["file"], {}).setdefault(values["kind"], values["what"])
+                else:
+                    key, of_iteration = (values["rank"], values["epoch"]), f'"iteration": {values["iteration"]},'
+                    before = [each for each in self._ends.pop(key, []) if of_iteration in each]
+                    self._ends[key] = [*before, line]  # the epoch that ended last comes last
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"options": self._options, "lines": self._lines}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["options"], state["lines"])  # type: ignore[misc]
 
 
 def _key(path: str) -> str:

@@ -33,7 +33,6 @@ def process_map(function: Callable[[S], T], items: Iterable[S], *, num_processes
     if not num_processes:
         yield from map(function, items)
         return
-    others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")  # forks do not mix with threads, and a progress bar has one
     with ProcessPoolExecutor(num_processes, mp_context=context) as pool:
         try:
@@ -47,6 +46,6 @@ def process_map(function: Callable[[S], T], items: Iterable[S], *, num_processes
                 "or 0 to read them in this one"
             ) from error
         except BaseException:
-            for child in set(multiprocessing.active_children()) - others:
-                child.terminate()
+            for process in list((pool._processes or {}).values()):
+                process.terminate()
             raise

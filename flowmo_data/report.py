@@ -14,7 +14,8 @@ class Report:
 
     epoch: int = 0
     is_complete: bool = False
-    """whether all workers have come to the end of the epoch"""
+    """whether all workers have come to the end of the epoch: not where the loop left it before it was told of the end,
+    nor with `repeat=True` where there are more workers than files. A resumed epoch counts from where it was resumed"""
     skipped: Mapping[str, str] = field(default_factory=dict)
     """files that could not be read, or not to their end: the reason, by absolute path"""
     damaged: Mapping[str, str] = field(default_factory=dict)

@@ -23,8 +23,11 @@ _VORBIS_BLOCK = 8_192
 so lands a few samples off wherever it seeks in that page"""
 _BLOCK = 4_096
 """samples read at a time where a read fails: all of it is lost"""
-_STATED_AND_THERE = re.compile(r": (\d+) \(should be (\d+)\)")
-"""in libsndfile's log, of the outermost chunk: bytes that the header states, and bytes that there are"""
+_STATED_AND_THERE = re.compile(
+    r"^ *(?:RIFF|RIFX|Riff size|riff|FORM|Data Size|data) *: (\d+) \(should be (\d+)\)", re.MULTILINE
+)
+"""in libsndfile's log, of the outermost chunk: bytes that the header states, and bytes that there are. It says as much
+of other numbers in a header (Bytes/sec), which nothing depends on"""
 _ROUNDING = 16
 """bytes by which headers may be wrong, because of padding, without a sample being missing"""
 _PLACEHOLDER = 0x7FFF_0000
@@ -89,20 +92,22 @@ def open_soundfile(source: Source) -> tuple[SoundFilePart, str, tuple[Loss, ...]
         codec, name = opened.subtype, f"{opened.format}/{opened.subtype}"
         whole = num_samples < _UNKNOWN_LENGTH and _can_read_last(opened)
         log = opened.extra_info
+    stated = num_samples
     if not whole:  # cut off, or streamed: its header does not tell
-        stated, num_samples = num_samples, _count_samples(source)
+        num_samples = _count_samples(source)
+    if not num_samples:
+        raise AudioFileError.of(source.path, "its header is that of an audio file, and there are no samples behind it")
+    if not whole:
         if stated < _UNKNOWN_LENGTH:
             damage = f"its header states {stated} samples and {num_samples} are there"
             losses = (Loss(num_samples / rate, max(stated - num_samples, 0) / rate),)
     elif log_says := _STATED_AND_THERE.search(log):  # libsndfile takes what is there for the whole
         stated, there = map(int, log_says.groups())
-        if stated - there > _ROUNDING and stated < _PLACEHOLDER:
+        if there and stated - there > _ROUNDING and stated < _PLACEHOLDER:
             damage = f"its header states {stated} bytes and {there} are there"
             losses = (Loss(num_samples / rate, num_samples / rate * (stated - there) / there),)
     elif _NO_END in log:
         damage = "it is cut off: its last page is not marked as such"
-    if not num_samples:
-        raise AudioFileError.of(source.path, "its header is that of an audio file, and there are no samples behind it")
     part = SoundFilePart(source, rate, channels, num_samples, name)
     if codec == "OPUS":
         part = replace(part, lead=_OPUS_LEAD)

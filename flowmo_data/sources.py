@@ -174,9 +174,10 @@ def excluded_paths(exclude: Exclude | None) -> frozenset[str]:
     if exclude is None:
         return frozenset()
     if not isinstance(exclude, (str, os.PathLike)):
-        if not isinstance(exclude, Iterable) or not all(isinstance(each, (str, os.PathLike)) for each in exclude):
+        paths = list(exclude) if isinstance(exclude, Iterable) else [None]  # a list: an iterator gives them once
+        if not all(isinstance(each, (str, os.PathLike)) for each in paths):
             raise FilesTypeError(f"exclude={exclude!r}: give the path of a list of files, or a sequence of paths")
-        return frozenset(os.path.abspath(each) for each in exclude)
+        return frozenset(os.path.abspath(each) for each in paths)
     try:
         with open(exclude, "rb") as opened:
             lines = opened.read().split(b"\n")

@@ -144,24 +144,24 @@ class FileStream:
         for index in mine:
             tried += 1
             try:
-                timeline = self._open_one(index, epoch)
+                timeline = as_wanted(self._track(index), self._options, self._ledger, epoch)
             except AudioFileError as error:
                 self._ledger.refuse(error, epoch)
             else:
                 num_read += 1
                 yield index, timeline
         if tried and not num_read:
-            self._check_some_readable(order, epoch)
+            self._check_some_readable(order)
 
-    def _open_one(self, index: int, epoch: int) -> Timeline:
-        track = open_track(self._sources[index], self._options.decoder)
-        return as_wanted(track, self._options, self._ledger, epoch)
+    def _track(self, index: int) -> Track:
+        return open_track(self._sources[index], self._options.decoder)
 
-    def _check_some_readable(self, order: Iterable[int], epoch: int) -> None:
+    def _check_some_readable(self, order: Iterable[int]) -> None:
+        """Raise if all files are bad. What is wrong with another shard's files, it tells itself."""
         reason = ""
         for index in order:
             try:
-                self._open_one(index, epoch)
+                at_sample_rate(self._track(index), self._options.sr, on_other_rate=self._options.on_other_rate)
             except AudioFileError as error:
                 reason = str(error)
             else:
@@ -184,6 +184,15 @@ class FileStream:
                 logger.info("%s: %d samples are less than a frame", timeline.path, timeline.num_samples)
             for start in starts:
                 yield Span(timeline, start, start + options.samples_per_frame)
+
+
+def nothing_to_emit(epochs: int, shard: Shard) -> str:
+    """What to say of a shard whose endless stream gives nothing."""
+    return (
+        f"repeat=True: {epochs} epochs gave no frame to worker {shard.worker} of rank {shard.rank}: the files of its "
+        f"{shard.count}-th part cannot be read, or are shorter than a frame; take fewer workers, or framing='pad', or "
+        "see what was skipped"
+    )
 
 
 def as_wanted(track: Track, options: Options, ledger: Ledger, epoch: int) -> Timeline:

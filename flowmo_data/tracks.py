@@ -15,6 +15,7 @@ import soundfile
 from flowmo_data.errors import AudioFileError
 from flowmo_data.losses import Loss
 from flowmo_data.mpeg import Walk, missing_packets, tag_end, walk
+from flowmo_data.mpeg.tags import in_blocks
 from flowmo_data.packets import MpegPart
 from flowmo_data.parts import Part
 from flowmo_data.soundfiles import open_soundfile
@@ -51,7 +52,7 @@ def open_track(path: str, decoder: str) -> Track:
     source = Source.at(path)
     if not source.stamp.size:
         raise AudioFileError.of(path, "the file is empty (0 bytes)")
-    audio_start = tag_end(source.read, 0, source.stamp.size)
+    audio_start = tag_end(in_blocks(source.read, source.stamp.size), 0, source.stamp.size)
     head = source.read(audio_start, audio_start + 12)
     reason = f"and its first bytes, {head!r}, are those of no other format" if head else "and nothing but tags"
     if head.startswith(_OTHER_FORMATS):

@@ -345,9 +345,7 @@ def test_a_file_that_vanishes_while_its_frames_wait_is_skipped(tmp_path, caplog)
     rest = samples(list(frames))
     assert samples(first) == list(range(1, 65))
     assert rest == list(range(321, 641))
-    assert told(caplog) == [
-        f"skipped {tmp_path}/ramps/ramp_000.wav: No such file or directory"
-    ]
+    assert told(caplog) == [f"skipped {tmp_path}/ramps/ramp_000.wav: No such file or directory"]
 
 
 def test_damage_is_warned_of_once(tmp_path, caplog):
@@ -356,9 +354,7 @@ def test_damage_is_warned_of_once(tmp_path, caplog):
     dataset = StreamingAudioDataset(tmp_path, samples_per_frame=10_000)
     for _ in range(2):
         assert len(list(dataset)) >= 8
-    assert told(caplog) == [
-        f"{tmp_path}/a.mp3: 999 bytes inside are no audio packets; the rest is read"
-    ]
+    assert told(caplog) == [f"{tmp_path}/a.mp3: 999 bytes inside are no audio packets; the rest is read"]
 
 
 def test_silence_for_what_cannot_be_decoded_is_warned_of_once(tmp_path, caplog):

@@ -1,8 +1,10 @@
 """What is lost is told once for each file, and summed up for each epoch, also through workers."""
 
+import copy
 import logging
 import os
 import signal
+import threading
 
 import pytest
 import soundfile
@@ -215,3 +217,83 @@ def test_many_epochs_take_little(tmp_path):
             list(dataset)
     line = max(map(len, dataset._ledger._ends[0, 2]))
     assert line < 700
+
+
+def test_iterators_that_begin_before_either_runs_are_epochs_of_their_own(tmp_path):
+    for name in "abcd":
+        make_wav(tmp_path / f"{name}.wav", 90_000)
+    dataset = make(tmp_path)
+    expected = [[frame.clone() for frame in dataset] for _ in range(2)]
+    dataset.set_epoch(0)
+    first, second = iter(dataset), iter(dataset)
+    got = [list(map(torch.clone, second)), list(map(torch.clone, first))][::-1]
+    for one, other in zip(got, expected, strict=True):
+        assert all(torch.equal(*pair) for pair in zip(one, other, strict=True))
+
+
+def test_an_epoch_run_again_is_reported_by_itself(folder):
+    dataset = make(folder)
+    for epoch in (5, 2, 5):
+        dataset.set_epoch(epoch)
+        for _ in DataLoader(dataset, batch_size=2, num_workers=2):
+            pass
+        check(dataset.report(), epoch)
+    check(dataset.report(2), 2)
+
+
+def test_a_report_may_be_asked_for_in_other_threads(folder):
+    dataset = make(folder, samples_per_frame=4_000)
+    stop, failed = threading.Event(), []
+
+    def ask():
+        while not stop.is_set():
+            try:
+                dataset.report()
+            except Exception as error:
+                failed.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(3):
+        list(dataset)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    check(dataset.report(), 2)
+
+
+def test_with_an_index_a_file_that_went_is_told_once_and_its_own_seconds_are_lost(tmp_path, caplog):
+    pytest.importorskip("pyarrow", reason="the extra index is not installed")
+    for name in "ab":
+        make_wav(tmp_path / f"{name}.wav", 200_000, seed=ord(name))
+    index = AudioIndex.build(tmp_path)
+    (tmp_path / "a.wav").unlink()
+    noting = Noting(tmp_path / "noted", most=99)
+    dataset = make(index, on_error=noting, shuffle=False)
+    assert len(list(dataset)) == len(dataset)
+    assert noting.path.read_text().count("\n") == 1
+    assert dataset.report().seconds_lost == pytest.approx(200_000 / RATE, abs=1e-5)
+
+
+def test_shards_that_look_at_all_files_count_nothing_twice(tmp_path):
+    (tmp_path / "a.mp3").write_bytes(b"")
+    data = make_mp3(tmp_path / "b.mp3", 4 * RATE).read_bytes()
+    (tmp_path / "b.mp3").write_bytes(data[:20_000] + b"\x55" * 2_000 + data[22_000:])
+    reports = []
+    for num_workers in (0, 2):
+        dataset = make(tmp_path, shuffle=False)
+        for _ in DataLoader(dataset, num_workers=num_workers):
+            pass
+        reports.append(dataset.report())
+    assert reports[0] == reports[1]
+
+
+def test_a_copy_begins_empty(folder):
+    dataset = make(folder)
+    list(dataset)
+    copied = copy.deepcopy(dataset)
+    assert not copied.report()
+    list(copied)
+    check(copied.report(), 1)

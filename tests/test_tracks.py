@@ -113,6 +113,23 @@ def test_what_is_cut_off_is_told_though_libsndfile_does_not_mind(tmp_path, conta
     assert loss.start_seconds + loss.seconds == pytest.approx(2, abs=0.01)
 
 
+def test_a_header_that_is_wrong_about_the_byte_rate_is_no_damage(tmp_path):
+    path = make_wav(tmp_path / "a.wav", RATE)
+    data = bytearray(path.read_bytes())
+    data[28:32] = (192_000).to_bytes(4, "little")
+    path.write_bytes(data)
+    track = open_track(str(path), "soundfile")
+    assert (track.damage, track.losses, track.parts[0].num_samples) == ("", (), RATE)
+
+
+def test_an_au_file_that_ends_behind_its_header_has_no_samples(tmp_path):
+    path = tmp_path / "a.au"
+    write(path, music(RATE), RATE, "AU", "PCM_16")
+    os.truncate(path, 24)
+    with pytest.raises(AudioFileError, match="there are no samples behind it"):
+        open_track(str(path), "soundfile")
+
+
 def test_a_vorbis_file_cut_off_is_told(tmp_path):
     path = tmp_path / "a.ogg"
     write(path, music(2 * RATE), RATE, "OGG", "VORBIS")

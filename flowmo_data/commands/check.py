@@ -107,8 +107,8 @@ def _clock(seconds: float) -> str:
     >>> _clock(3_723.4)
     '62:03.4'
     """
-    minutes, seconds = divmod(seconds, 60)
-    return f"{minutes:.0f}:{seconds:04.1f}"
+    minutes, tenths = divmod(round(seconds * 10), 600)
+    return f"{minutes}:{tenths / 10:04.1f}"
 
 
 def _summary(checks: Sequence[FileCheck]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from importlib.metadata import version
 
 import minimp3py
 import numpy as np
@@ -14,6 +15,7 @@ from flowmo_data.decoding.scratch import scratch
 from flowmo_data.mpeg import Run
 from flowmo_data.mpeg.tags import parse_info_packet
 
+_LEAKS = version("minimp3py") == "0.2.3"
 _REFERENCES = 3
 """to a number in a tuple, in `_release_leaked`: the tuple's, the loop's and `getrefcount`'s own"""
 
@@ -30,7 +32,8 @@ def decode(run: Run) -> npt.NDArray[np.float32]:
         result = backend.read_buffer(data, 0, 0, out)
     except minimp3py.Mp3Error:
         return out[:0]
-    _release_leaked(result)
+    if _LEAKS:
+        _release_leaked(result)
     return out[: max(result[0] - num_behind, 0)]
 
 

@@ -147,6 +147,8 @@ class AudioIndex:
         Raises:
             FilesNotFoundError: none is left.
         """
+        if isinstance(paths, str):
+            raise OptionError(f"paths={paths!r}: give a list of paths, not one")
         names = self.table["path"].to_pylist()
         kept = [index for index, name in enumerate(names) if os.path.join(self.root, name) not in paths]
         if not kept:

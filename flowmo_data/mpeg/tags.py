@@ -61,9 +61,9 @@ def audio_end(read: Read, size: int) -> int:
         if len(tail) == 128 and tail[:3] == b"TAG":
             end -= 128
         elif tail[-32:-24] == b"APETAGEX":  # its footer: items and footer are counted in it, the header is not
-            has_header, size = tail[-9] & 0x80, int.from_bytes(tail[-20:-16], "little")
-            start = end - size - 32 * bool(has_header)
-            if size < 32 or start < 0 or not _is_ape_tag(read(start, start + 64), bool(has_header)):
+            has_header, tag_bytes = tail[-9] & 0x80, int.from_bytes(tail[-20:-16], "little")
+            start = end - tag_bytes - 32 * bool(has_header)
+            if tag_bytes < 32 or start < 0 or not _is_ape_tag(read(start, start + 64), bool(has_header)):
                 return end
             end = start
         elif tail[-9:] == b"LYRICS200" and tail[-15:-9].isdigit():
