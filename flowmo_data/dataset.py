@@ -44,7 +44,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
         sr: sample rate of what is emitted, Hz.
         samples_per_frame: T, the length of a frame in samples; 196,608 is 4.46 s at 44.1 kHz.
         shuffle_buffer_size: how many frames are shuffled among each other. They are held as references of some
-            200 bytes each, never as audio. Before this a file's frames are in order, so take it several times larger
+            170 bytes each, never as audio. Before this a file's frames are in order, so take it several times larger
             than the number of frames in a file. None, with an index: all frames of the epoch.
         channels: 1 or 2. Mono is duplicated, stereo is averaged; of more channels, the first two are taken for two.
         shuffle: False gives all files in order, each from its first sample on (validation).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,12 +15,15 @@ import numpy as np
 
 from flowmo_data.errors import AudioFileError, FilesError, FilesNotFoundError, FilesTypeError
 from flowmo_data.resources import file_error
+from flowmo_data.words import shown
 
 AUDIO_SUFFIXES = (
     ".mp3", ".mp2", ".mp1", ".mpga", ".wav", ".wave", ".w64", ".rf64", ".flac", ".ogg", ".oga", ".opus",
     ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf",
 )  # fmt: skip
 """What is taken from a folder. A file that is named itself is taken whatever it is called."""
+
+logger = logging.getLogger(__name__)
 
 _SECOND_NS = 1_000_000_000
 
@@ -194,6 +198,17 @@ def excluded_paths(exclude: Exclude | None) -> frozenset[str]:
     return frozenset(os.path.normpath(os.path.join(folder, os.fsdecode(line))) for line in lines if line)
 
 
+def warn_if_nothing_is_excluded(excluded: Collection[str], num_left_out: int) -> None:
+    """Say so where `exclude` names files and none of them was there to be left out."""
+    if excluded and not num_left_out:
+        logger.warning(
+            "exclude= leaves out nothing: none of its %d paths, such as %s, is one of the files. Paths are compared as "
+            "they are written, without following links; folders and globs are not expanded",
+            len(excluded),
+            shown(min(excluded)),
+        )
+
+
 def find_sources(files: Files, *, excluded: Collection[str] = ()) -> Sources:
     """All files that `files` names, sorted by path, each once.
 
@@ -209,7 +224,9 @@ def find_sources(files: Files, *, excluded: Collection[str] = ()) -> Sources:
     entries = [files] if isinstance(files, (str, os.PathLike)) else files
     if not isinstance(entries, Iterable) or isinstance(entries, (bytes, dict)):
         raise FilesTypeError(_wrong_type(files))
-    sources = Sources(path for entry in entries for path in _expand(entry) if path not in excluded)
+    found = Sources(path for entry in entries for path in _expand(entry))
+    sources = Sources(path for path in found if path not in excluded) if excluded else found
+    warn_if_nothing_is_excluded(excluded, len(found) - len(sources))
     if not len(sources):
         reason = f"all files are among the {len(excluded)} of exclude=" if excluded else "there is nothing in it"
         raise FilesNotFoundError(f"files={files!r}: {reason}; name a folder, a file, a glob, or several of these")

@@ -95,3 +95,13 @@ def test_a_state_of_other_files_does_not_fit(folder):
     state = StreamingAudioDataset(folder).state_dict()
     with pytest.raises(ValueError, match="num_files was 3 and is 2"):
         StreamingAudioDataset(folder, exclude=[folder / "ramp_001.wav"]).load_state_dict(state)
+
+
+@pytest.mark.parametrize("with_index", [False, True])
+def test_it_is_said_when_nothing_is_left_out(folder, with_index, caplog):
+    files = folder
+    if with_index:
+        pytest.importorskip("pyarrow", reason="the extra index is not installed")
+        files = AudioIndex.build(folder)
+    assert len(lengths(files, exclude=["ramp_001.wav"])) == 3
+    assert caplog.records[0].message.startswith("exclude= leaves out nothing: none of its 1 paths, such as /")

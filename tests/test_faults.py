@@ -34,7 +34,7 @@ def make_flac(path, num_samples, *, seed=0):
 MAKERS = {"mp3": make_mp3, "wav": make_wav, "flac": make_flac}
 
 
-def drop_privileges(worker=None):
+def drop_privileges():
     """Become a user who may not read everything."""
     if os.getuid() == 0:
         os.seteuid(65_534)
@@ -75,16 +75,18 @@ FAULTS = {
 @pytest.mark.parametrize("kind", MAKERS)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_file_that_changes_under_way_costs_its_own_frames(open_folder, fault, kind, num_workers):
+    if fault == "unreadable" and num_workers and os.getuid() == 0:
+        pytest.skip("root may read everything, and a worker that is no longer root cannot hand its tensors over")
     act, reason = FAULTS[fault]
     make = MAKERS[kind]
     first, second = (make(open_folder / f"{name}.{kind}", 120_000, seed=ord(name)) for name in "ab")
     whole = [frame for frame in dataset(open_folder) if frame["path"] == str(second)]
     streamed = dataset(open_folder)
-    workers = {"num_workers": 1, "prefetch_factor": 2, "worker_init_fn": drop_privileges} if num_workers else {}
+    workers = {"num_workers": 1, "prefetch_factor": 2} if num_workers else {}
     frames = iter(DataLoader(streamed, batch_size=None, **workers))
     got = [next(frames) for _ in range(2)]
     act(first, make)
-    if not num_workers:
+    if fault == "unreadable":
         drop_privileges()
     try:
         got += list(frames)

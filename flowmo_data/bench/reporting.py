@@ -139,7 +139,7 @@ def recommendation(results: Sequence[Result], limit: Result | None) -> str:
     if share is not None:
         text += f", {share:.0%} of what the decoder does on {setup.cores_in_use(num_cores())} of {num_cores()} cores"
     if chosen is best:
-        return text + "; nothing measured here was faster."
+        return text + "; no other setup of flowmo_data was faster."
     return text + f", with less memory than the fastest ({best.setup.name}: {best.batches_per_second:.2f})."
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from flowmo_data.commands.console import check_writable, console, plain_errors, reasons_table, say
 from flowmo_data.commands.index import build_with_progress
+from flowmo_data.errors import FlowmoDataError
 from flowmo_data.figures import check_format
 from flowmo_data.index import INDEX_SUFFIX, AudioIndex
 from flowmo_data.index.picturing import draw_summary
@@ -39,6 +40,8 @@ def inspect(
     index = AudioIndex.load(files) if files.endswith(INDEX_SUFFIX) else build_with_progress(files, workers=workers)
     summary = summarize(index, sr=sr, samples_per_frame=samples_per_frame)
     _print(summary)
+    if not summary["files"]:
+        raise FlowmoDataError(f"{files}: none of {counted(len(index), 'file')} can be read")
     if json_path:
         json_path.write_text(json.dumps(summary, indent=1) + "\n")
     if plot_path:

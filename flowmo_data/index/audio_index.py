@@ -13,7 +13,7 @@ from flowmo_data.errors import FilesError, FilesNotFoundError, IndexVersionError
 from flowmo_data.index.building import build_table
 from flowmo_data.index.columns import Columns
 from flowmo_data.index.schema import METADATA_KEY, VERSION, import_pyarrow
-from flowmo_data.sources import Files
+from flowmo_data.sources import Files, warn_if_nothing_is_excluded
 
 INDEX_SUFFIX = ".parquet"
 
@@ -83,11 +83,11 @@ class AudioIndex:
         except FileNotFoundError:
             raise FilesNotFoundError(f"{path}: there is no such index; {make_one}") from None
         except (pa.ArrowException, OSError) as error:
-            raise FilesError(f"{path}: this is no index ({error}); {make_one}") from error
+            raise FilesError(f"{path}: this is no index ({error}); delete it, and {make_one}") from error
         metadata = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
         if metadata.get("version") != VERSION:
             if "version" not in metadata:
-                raise FilesError(f"{path}: it is a Parquet file, but no index; {make_one}")
+                raise FilesError(f"{path}: it is a Parquet file, but no index; delete it, and {make_one}")
             was = f"{path} is an index of version {metadata['version']}, and this is flowmo_data for version {VERSION}"
             raise IndexVersionError(f"{was}; {make_one}")
         return cls(table, _find_root(path, metadata, root, table["path"]))
@@ -151,6 +151,7 @@ class AudioIndex:
             raise OptionError(f"paths={paths!r}: give a list of paths, not one")
         names = self.table["path"].to_pylist()
         kept = [index for index, name in enumerate(names) if os.path.join(self.root, name) not in paths]
+        warn_if_nothing_is_excluded(paths, len(self) - len(kept))
         if not kept:
             raise FilesNotFoundError(f"{self.root}: all {len(self)} files of the index are excluded")
         return AudioIndex(self.table.take(import_pyarrow().array(kept)).combine_chunks(), self.root)
