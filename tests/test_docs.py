@@ -191,6 +191,11 @@ def test_a_new_page_is_found_with_all_its_blocks(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("page", pages(ROOT), ids=lambda page: page.name)
+def test_no_figure_is_left_to_be_filled_in(page):
+    assert "@@" not in page.read_text()
+
+
 def test_every_page_is_in_the_navigation():
     listed = set(re.findall(r": ([\w/]+\.md)$", (ROOT / "mkdocs.yml").read_text(), flags=re.MULTILINE))
     assert listed == {str(page.relative_to(ROOT / "docs")) for page in pages(ROOT)[1:]}
