@@ -300,8 +300,10 @@ def test_an_interrupt_ends_training_at_once(folder, tmp_path, phase, delay, work
     said = process.communicate(timeout=20)[1]
     assert time.monotonic() - begin < 2, said
     assert process.returncode in (1, -signal.SIGINT)
-    assert said.count("Traceback") == 1, said
-    assert said.rstrip().endswith("KeyboardInterrupt"), said
+    # Python ends workers that are still importing, at exit, and torch's handler may complain that they ended.
+    own = said.partition("Exception ignored in atexit callback: <function _exit_function")[0]
+    assert own.count("Traceback") == 1, said
+    assert own.rstrip().endswith("KeyboardInterrupt"), said
     assert not psutil.wait_procs(children, timeout=2)[1]
 
 
