@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from flowmo_data.errors import MissingPackageError, OptionError
-from flowmo_data.parts import Part, Window
+from flowmo_data.parts import Part, Window, within
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.int16)
 FILTER = {
@@ -78,9 +78,8 @@ class ResampledPart:
             ((begin + left) * new // old - start, -(-(begin + right) * new // old) - start)
             for left, right in window.lost
         )
-        inside = ((max(left, 0), min(right, stop - start)) for left, right in lost)
         skipped = start - first * new
-        return Window(out[:, skipped : skipped + stop - start].T, tuple(each for each in inside if each[0] < each[1]))
+        return Window(out[:, skipped : skipped + stop - start].T, within(lost, stop - start))
 
 
 def _fill(piece: torch.Tensor, samples: npt.NDArray[np.float32], start: int) -> None:

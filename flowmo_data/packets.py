@@ -10,7 +10,7 @@ import numpy.typing as npt
 from flowmo_data.decoding import decode_run, load_decoder
 from flowmo_data.errors import AudioFileError
 from flowmo_data.mpeg import MovedPacketsError, Run, Section, build_run, packet_range
-from flowmo_data.parts import Window
+from flowmo_data.parts import Window, within
 from flowmo_data.sources import Source
 
 _LOUDEST = 100.0
@@ -59,8 +59,7 @@ class MpegPart:
         skipped = start + self.section.delay - run.first * per_packet
         window = samples[skipped : skipped + stop - start]
         silent = [packet * per_packet - skipped for packet in sorted(run.muted)]
-        lost = ((max(begin, 0), min(begin + per_packet, len(window))) for begin in silent)
-        return Window(window, tuple((begin, end) for begin, end in lost if begin < end))
+        return Window(window, within(((begin, begin + per_packet) for begin in silent), len(window)))
 
     def run(self, start: int, stop: int) -> Run:
         """The packets that decode to the samples `[start, stop)`, and to some before and after."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -42,6 +43,16 @@ def stretches(marked: npt.NDArray[np.bool_]) -> list[Stretch]:
     """
     edges = np.flatnonzero(np.diff(marked, prepend=False, append=False)).tolist()
     return list(zip(edges[::2], edges[1::2], strict=True))
+
+
+def within(marked: Iterable[Stretch], length: int) -> tuple[Stretch, ...]:
+    """Of stretches, what lies in `[0, length)`.
+
+    >>> within([(-3, 2), (5, 9), (9, 12)], 8)
+    ((0, 2), (5, 8))
+    """
+    cut = ((max(start, 0), min(stop, length)) for start, stop in marked)
+    return tuple((start, stop) for start, stop in cut if start < stop)
 
 
 class Part(Protocol):

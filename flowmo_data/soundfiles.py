@@ -13,7 +13,7 @@ from flowmo_data.decoding import scratch
 from flowmo_data.errors import AudioFileError
 from flowmo_data.losses import Loss
 from flowmo_data.ogg import last_page_start
-from flowmo_data.parts import Stretch, Window
+from flowmo_data.parts import Stretch, Window, within
 from flowmo_data.sources import Source
 
 _OPUS_LEAD = 24_000
@@ -68,8 +68,8 @@ class SoundFilePart:
             self._check_unchanged()
             raise AudioFileError.of(self.source.path, f"it cannot be opened any more: {error.error_string}") from error
         self._check_unchanged()
-        lost = ((max(first - skipped, 0), end - skipped) for first, end in silent)
-        return Window(out[skipped:], tuple((first, end) for first, end in lost if first < end)).finite()
+        lost = within(((first - skipped, end - skipped) for first, end in silent), stop - start)
+        return Window(out[skipped:], lost).finite()
 
     def _check_unchanged(self) -> None:
         self.source.check(Source.at(self.source.path).stamp)
