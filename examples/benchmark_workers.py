@@ -16,9 +16,10 @@ from harness import at_least, files_or_demo, parser, run
 from rich.progress import Progress
 
 from flowmo_data.bench.plotting import draw
-from flowmo_data.bench.reporting import Result, num_cores, recommendation, results_table
+from flowmo_data.bench.reporting import Result, recommendation, results_table
 from flowmo_data.bench.running import run_setups
 from flowmo_data.bench.setups import Setup
+from flowmo_data.runtime.processes import num_cores
 from flowmo_data.sources import find_sources
 
 

@@ -15,7 +15,7 @@ from torch.utils.data._utils.fetch import _IterableDatasetFetcher
 
 from flowmo_data.callers import callers
 from flowmo_data.errors import OptionError
-from flowmo_data.recycling import batch_memory, head
+from flowmo_data.runtime.batch_memory import batch_memory, head
 
 
 class Frame(torch.Tensor):

@@ -14,15 +14,16 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from flowmo_data.batching import Slot, batches, check_not_batched_again, frame_slots
 from flowmo_data.callers import batch_size_asked_for
-from flowmo_data.epochs import EpochClock
 from flowmo_data.errors import AudioFileError, NoReadableFileError, StateError
 from flowmo_data.frames import FrameReader
 from flowmo_data.ledger import Ledger
 from flowmo_data.options import Options
-from flowmo_data.prefetching import ordered_map
 from flowmo_data.report import Report
 from flowmo_data.resuming import Position, Progress, check_state
-from flowmo_data.sharding import Shard, check_not_sharded_again, current_rank, current_shard
+from flowmo_data.runtime.epoch_clock import EpochClock
+from flowmo_data.runtime.ranks import current_rank
+from flowmo_data.runtime.threads import ordered_map
+from flowmo_data.sharding import Shard, check_not_sharded_again, current_shard
 from flowmo_data.sources import Exclude
 from flowmo_data.spans import Span, nothing_to_emit
 from flowmo_data.streams import Files, open_stream
@@ -147,18 +148,17 @@ class StreamingAudioDataset(IterableDataset[Any]):
         if get_worker_info() is not None and not self._frozen:
             gc.freeze()  # what was inherited is not looked through again: that would copy the pages it is on
             self._frozen = True
-        rank, world_size = self.rank_and_world_size()
-        shard = current_shard(rank, world_size)
+        shard = current_shard(*self.rank_and_world_size())
         check_not_sharded_again(shard)
         if self.options.batch_size is not None:
             check_not_batched_again()
         start, self._start = self._start, None
         if start is None:
-            progress = Progress(self._clock.next(rank, world_size), 0)
+            progress = Progress(self._clock.next(shard.rank, shard.world_size), 0)
         else:
             worker, progress = start.of(shard)
             shard = replace(shard, worker=worker)
-            self._clock.begin_at(progress.epoch, rank, world_size)
+            self._clock.begin_at(progress.epoch, shard.rank, shard.world_size)
         self._shard, self._progress = shard, progress
         options = self.options
         slots = frame_slots(options.batch_size, options.channels, options.samples_per_frame, options.dtype)

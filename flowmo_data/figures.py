@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from flowmo_data.errors import FlowmoDataError
-from flowmo_data.extras import import_extra
+from flowmo_data.runtime.extras import import_extra
 
 COLORS = ("#1f6f8b", "#e07a5f", "#3d405b", "#81b29a", "#f2cc8f", "#9d4edd")
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from flowmo_data.agreeing import Ranks
 from flowmo_data.dataset import StreamingAudioDataset
 from flowmo_data.loading import ResumableDataLoader
+from flowmo_data.runtime.ranks import Ranks
 
 
 class Used(NamedTuple):

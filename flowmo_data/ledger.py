@@ -20,13 +20,12 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
-from flowmo_data.errors import AudioFileError, SampleRateError
+from flowmo_data.errors import AudioFileError, SampleRateError, shown
 from flowmo_data.losses import Loss
 from flowmo_data.options import Options
 from flowmo_data.report import Report
+from flowmo_data.runtime.shared_log import SharedLines
 from flowmo_data.sharding import Shard
-from flowmo_data.shared_lines import SharedLines
-from flowmo_data.words import shown
 
 logger = logging.getLogger(__name__)
 

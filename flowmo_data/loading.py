@@ -11,8 +11,8 @@ from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from flowmo_data.dataset import StreamingAudioDataset
 from flowmo_data.errors import OptionError, StateError
-from flowmo_data.interrupts import LettingInterruptsThrough, interrupts_held_back
 from flowmo_data.resuming import Position, Progress, check_state, deal_batches
+from flowmo_data.runtime.processes import LettingInterruptsThrough, interrupts_held_back
 from flowmo_data.sharding import Shard
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from flowmo_data.words import counted
+from flowmo_data.errors import counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,16 +9,15 @@ Here with 2 ranks of 2 workers each.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import torch.distributed
 from torch.utils.data import get_worker_info
 
 from flowmo_data.callers import callers
 from flowmo_data.errors import OptionError
 from flowmo_data.randomness import Permutation, Purpose, random_bits
+from flowmo_data.runtime.ranks import current_rank
 
 _SECOND_SHARDERS = ("IterableDatasetShard", "DataLoaderDispatcher")
 
@@ -52,30 +51,6 @@ class Shard:
     def count(self) -> int:
         """Shards in the job."""
         return self.world_size * self.num_workers
-
-
-def current_rank(rank: int | None = None, world_size: int | None = None) -> tuple[int, int]:
-    """Rank and number of ranks: as given, else torch.distributed's, else RANK and WORLD_SIZE, else 0 of 1.
-
-    Raises:
-        OptionError: only one of the two is given, or the environment's are no numbers that fit.
-    """
-    if rank is not None and world_size is not None:
-        return rank, world_size
-    if rank is not None or world_size is not None:
-        raise OptionError(f"rank={rank}, world_size={world_size}: give both, or neither to have them looked up")
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_rank(), torch.distributed.get_world_size()
-    environment = os.environ.get("RANK"), os.environ.get("WORLD_SIZE")
-    if None in environment:
-        return 0, 1
-    try:
-        return int(str(environment[0])), int(str(environment[1]))
-    except ValueError:
-        raise OptionError(
-            f"RANK={environment[0]!r}, WORLD_SIZE={environment[1]!r} in the environment: "
-            "they must be numbers; unset both, or give rank= and world_size="
-        ) from None
 
 
 def current_shard(rank: int | None = None, world_size: int | None = None) -> Shard:

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from flowmo_data.decoding import scratch
 from flowmo_data.errors import AudioFileError
 from flowmo_data.losses import Loss
 from flowmo_data.ogg import last_page_start
 from flowmo_data.parts import Stretch, Window, within
+from flowmo_data.runtime.scratch import scratch
 from flowmo_data.sources import Source
 
 _OPUS_LEAD = 24_000

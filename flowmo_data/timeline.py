@@ -11,9 +11,9 @@ import numpy.typing as npt
 import torch
 
 from flowmo_data.conditioning import ResampledPart, write_channels, write_dtype
-from flowmo_data.decoding import scratch
 from flowmo_data.errors import SampleRateError
 from flowmo_data.parts import Part
+from flowmo_data.runtime.scratch import scratch
 from flowmo_data.tracks import Track
 
 

@@ -6,8 +6,9 @@ import soundfile
 from builders import DATA, DECODERS, EVERY_DECODER, make_mp3, walk_bytes
 
 from flowmo_data import MissingPackageError, OptionError
-from flowmo_data.decoding import choose_decoder, load_decoder, scratch
+from flowmo_data.decoding import choose_decoder, load_decoder
 from flowmo_data.mpeg import build_run
+from flowmo_data.runtime.scratch import scratch
 
 
 def whole(data, decoder):

@@ -5,7 +5,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from flowmo_data import OptionError
-from flowmo_data.epochs import EpochClock
+from flowmo_data.runtime.epoch_clock import EpochClock
 
 
 class Epochs(IterableDataset):

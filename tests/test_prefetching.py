@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from flowmo_data.prefetching import ordered_map
+from flowmo_data.runtime.threads import ordered_map
 
 
 def threads():

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from flowmo_data import FlowmoDataError
-from flowmo_data.processes import process_map
+from flowmo_data.runtime.processes import process_map
 
 
 def double(number):
@@ -29,7 +29,7 @@ def test_a_process_that_dies_is_an_error_that_says_what_to_do():
 
 SCRIPT = """
 import time
-from flowmo_data.processes import process_map
+from flowmo_data.runtime.processes import process_map
 
 def slow(number):
     time.sleep(60)

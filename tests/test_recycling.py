@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-from flowmo_data.recycling import BatchMemory, batch_memory
+from flowmo_data.runtime.batch_memory import BatchMemory, batch_memory
 
 needs_memfd = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="memory is passed on as a memfd, on Linux")
 

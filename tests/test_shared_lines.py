@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from flowmo_data.shared_lines import SharedLines
+from flowmo_data.runtime.shared_log import SharedLines
 
 
 def write(lines, name):

@@ -9,60 +9,63 @@ import pytest
 import flowmo_data
 
 PACKAGE = Path(flowmo_data.__file__).parent
-ROOMS = [
-    "words", "errors", "resources", "interrupts", "processes", "extras", "figures", "callers", "sequences",
+FLOORS = [
+    "errors", "runtime", "figures", "callers", "sequences",
     "randomness", "sources", "sharding", "framing", "shuffling", "planning", "losses", "mpeg", "ogg", "decoding",
-    "parts", "packets", "soundfiles", "tracks", "checking", "conditioning", "timeline", "index", "prefetching",
-    "recycling", "batching", "epochs", "options", "shared_lines", "report", "ledger", "resuming", "spans", "indexed",
-    "streams", "frames", "dataset", "loading", "agreeing", "lagging", "lightning", "bench", "commands", "cli",
+    "parts", "packets", "soundfiles", "tracks", "checking", "conditioning", "timeline", "index",
+    "batching", "options", "report", "ledger", "resuming", "spans", "indexed",
+    "streams", "frames", "dataset", "loading", "lagging", "lightning", "bench", "commands", "cli",
 ]  # fmt: skip
+"""what lies in the package, from the ground up: each imports only from those before it"""
 INSIDE = {
+    "runtime": [
+        "scratch", "resources", "extras", "threads", "processes", "shared_log", "batch_memory", "epoch_clock", "ranks",
+    ],
+    "sources": ["source", "excluding", "listing"],
     "mpeg": ["headers", "scanning", "sections", "tags", "walking", "holes", "seeking", "runs"],
     "index": ["schema", "columns", "describing", "building", "audio_index", "summarizing", "picturing"],
-    "decoding": ["scratch", "minimp3", "libsndfile", "choosing", "recovery"],
+    "decoding": ["minimp3", "libsndfile", "choosing", "recovery"],
     "bench": [
-        "demo",
-        "setups",
-        "baselines",
-        "surveying",
-        "measuring",
-        "running",
-        "reporting",
-        "plotting",
-        "scaling",
+        "demo", "setups", "baselines", "surveying", "measuring", "running", "reporting", "plotting", "scaling",
         "indexing",
     ],
     "commands": ["console", "bench", "check", "index", "inspect", "group"],
-}
+}  # fmt: skip
+"""the same of what lies in each folder"""
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
 def imported(path):
-    """The modules of the package that a module imports, without the package's name."""
+    """The modules of the package that a module imports, as tuples of their parts."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("flowmo_data."):
-            yield node.module.removeprefix("flowmo_data.")
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "flowmo_data":
+            parts = node.module.split(".")[1:]
+            for name in node.names:
+                yield (*parts, name.name) if (PACKAGE.joinpath(*parts, f"{name.name}.py")).exists() else tuple(parts)
 
 
-def test_every_module_has_its_place():
-    rooms = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in MODULES} - {"__init__"}
-    assert rooms == set(ROOMS)
-    for folder, order in INSIDE.items():
-        assert {path.stem for path in (PACKAGE / folder).glob("*.py")} - {"__init__"} == set(order)
+def order_in(folder):
+    """The order of what lies in a folder, by its parts."""
+    return INSIDE["/".join(folder)] if folder else FLOORS
+
+
+def test_everything_has_its_place():
+    for folder in [(), *(tuple(name.split("/")) for name in INSIDE)]:
+        here = PACKAGE.joinpath(*folder)
+        found = {path.stem for path in here.glob("*.py")} | {path.parent.name for path in here.glob("*/__init__.py")}
+        assert found - {"__init__"} == set(order_in(folder)), here
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_go_one_way(path):
-    room, *inner = path.relative_to(PACKAGE).with_suffix("").parts
-    if room == "__init__":
-        return
-    for module in imported(path):
-        other, *other_inner = module.split(".")
-        if other != room:
-            assert ROOMS.index(other) < ROOMS.index(room), f"{room} imports {module}"
-        elif inner and inner != ["__init__"] and other_inner:
-            order = INSIDE[room]
-            assert order.index(other_inner[0]) < order.index(inner[0]), f"{path.name} imports {module}"
+    own = path.relative_to(PACKAGE).with_suffix("").parts
+    for other in imported(path):
+        for depth, (mine, its) in enumerate(zip(own, other, strict=False)):
+            if mine != its:
+                if "__init__" not in (mine, its):
+                    order = order_in(own[:depth])
+                    assert order.index(its) < order.index(mine), f"{'/'.join(own)} imports {'/'.join(other)}"
+                break
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -17,7 +17,7 @@ import soundfile
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from flowmo_data.extras import import_extra
+from flowmo_data.runtime.extras import import_extra
 
 T = TypeVar("T")
 

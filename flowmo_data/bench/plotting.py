@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from flowmo_data.bench.reporting import Result, num_cores
+from flowmo_data.bench.reporting import Result
 from flowmo_data.figures import COLORS, import_figure
+from flowmo_data.runtime.processes import num_cores
 
 
 def draw(results: Sequence[Result], limit: Result | None, path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import statistics
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from rich.table import Table
 
 from flowmo_data.bench.setups import Measurement, Setup
 from flowmo_data.bench.surveying import Survey
+from flowmo_data.runtime.processes import num_cores
 
 _CAPTION = (
     "w × t: workers × decode threads. {runs}"
@@ -41,11 +41,6 @@ class Result:
     def batches_per_second(self) -> float:
         """Median over the runs."""
         return self.median(lambda run: run.batches_per_second)
-
-
-def num_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def machine() -> dict[str, Any]:

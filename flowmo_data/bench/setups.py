@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from flowmo_data.words import counted
+from flowmo_data.errors import counted
 
 LOADERS = {
     "flowmo_data": "frames, put together by the DataLoader",

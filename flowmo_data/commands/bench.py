@@ -13,16 +13,16 @@ import click
 from flowmo_data.bench.baselines import import_librosa
 from flowmo_data.bench.demo import NUM_FILES, default_folder, make_demo
 from flowmo_data.bench.plotting import draw
-from flowmo_data.bench.reporting import Result, as_json, machine, num_cores, recommendation, results_table
+from flowmo_data.bench.reporting import Result, as_json, machine, recommendation, results_table
 from flowmo_data.bench.running import run_setups
 from flowmo_data.bench.setups import BASELINES, Setup
 from flowmo_data.bench.surveying import Survey, survey
 from flowmo_data.commands.console import SpacedLists, check_writable, console, plain_errors, progress
 from flowmo_data.decoding import DECODERS, choose_decoder
-from flowmo_data.errors import FlowmoDataError
+from flowmo_data.errors import FlowmoDataError, counted
 from flowmo_data.figures import check_format
+from flowmo_data.runtime.processes import num_cores
 from flowmo_data.sources import find_sources
-from flowmo_data.words import counted
 
 _SAMPLE_RATE = 44_100
 

@@ -14,14 +14,13 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from flowmo_data.bench.reporting import num_cores
 from flowmo_data.checking import DAMAGED, UNREADABLE, WHOLE, FileCheck, check_file
 from flowmo_data.commands.console import check_writable, console, plain_errors, progress, say
 from flowmo_data.decoding import DECODERS, choose_decoder
+from flowmo_data.errors import counted, shown
 from flowmo_data.index import INDEX_SUFFIX, AudioIndex
-from flowmo_data.processes import process_map
+from flowmo_data.runtime.processes import num_cores, process_map
 from flowmo_data.sources import find_sources
-from flowmo_data.words import counted, shown
 
 _FILES_WORTH_A_PROCESS = 20
 """a process takes some three seconds to start, and decodes ten files a second"""

@@ -18,8 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from flowmo_data.errors import FlowmoDataError
-from flowmo_data.words import shown
+from flowmo_data.errors import FlowmoDataError, shown
 
 console = Console()
 

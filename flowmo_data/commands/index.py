@@ -6,11 +6,10 @@ from pathlib import Path
 
 import click
 
-from flowmo_data.bench.reporting import num_cores
 from flowmo_data.commands.console import check_writable, console, plain_errors, progress, reasons_table, say
-from flowmo_data.errors import FilesError, FilesNotFoundError, FlowmoDataError, IndexVersionError
+from flowmo_data.errors import FilesError, FilesNotFoundError, FlowmoDataError, IndexVersionError, counted
 from flowmo_data.index import INDEX_SUFFIX, AudioIndex
-from flowmo_data.words import counted
+from flowmo_data.runtime.processes import num_cores
 
 
 @click.command()

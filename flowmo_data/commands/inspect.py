@@ -12,12 +12,11 @@ from rich.table import Table
 
 from flowmo_data.commands.console import check_writable, console, plain_errors, reasons_table, say
 from flowmo_data.commands.index import build_with_progress
-from flowmo_data.errors import FlowmoDataError
+from flowmo_data.errors import FlowmoDataError, counted
 from flowmo_data.figures import check_format
 from flowmo_data.index import INDEX_SUFFIX, AudioIndex
 from flowmo_data.index.picturing import draw_summary
 from flowmo_data.index.summarizing import summarize
-from flowmo_data.words import counted
 
 
 @click.command()

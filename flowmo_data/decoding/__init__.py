@@ -2,6 +2,5 @@
 
 from flowmo_data.decoding.choosing import DECODERS, Decode, choose_decoder, load_decoder
 from flowmo_data.decoding.recovery import decode_run
-from flowmo_data.decoding.scratch import scratch
 
-__all__ = ["DECODERS", "Decode", "choose_decoder", "decode_run", "load_decoder", "scratch"]
+__all__ = ["DECODERS", "Decode", "choose_decoder", "decode_run", "load_decoder"]

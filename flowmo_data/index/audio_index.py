@@ -13,7 +13,8 @@ from flowmo_data.errors import FilesError, FilesNotFoundError, IndexVersionError
 from flowmo_data.index.building import build_table
 from flowmo_data.index.columns import Columns
 from flowmo_data.index.schema import METADATA_KEY, VERSION, import_pyarrow
-from flowmo_data.sources import Files, warn_if_nothing_is_excluded
+from flowmo_data.sources import Files
+from flowmo_data.sources.excluding import warn_if_nothing_is_excluded
 
 INDEX_SUFFIX = ".parquet"
 

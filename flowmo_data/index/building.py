@@ -9,7 +9,7 @@ from typing import Any
 from flowmo_data.errors import FilesError
 from flowmo_data.index.describing import describe
 from flowmo_data.index.schema import import_pyarrow, schema
-from flowmo_data.processes import process_map
+from flowmo_data.runtime.processes import process_map
 from flowmo_data.sources import Files, find_sources
 
 _FILES_AT_A_TIME = 32

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from flowmo_data.extras import import_extra
+from flowmo_data.runtime.extras import import_extra
 
 VERSION = 2
 METADATA_KEY = b"flowmo_data.index"

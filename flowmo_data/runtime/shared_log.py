@@ -15,7 +15,7 @@ from multiprocessing.context import get_spawning_popen
 from multiprocessing.reduction import DupFd
 from typing import Any
 
-from flowmo_data.resources import HAS_MEMORY_FILES, open_memory_file
+from flowmo_data.runtime.resources import HAS_MEMORY_FILES, open_memory_file
 
 _CHUNK_BYTES = 1 << 20
 

@@ -6,27 +6,16 @@ import errno
 import os
 import resource
 
-from flowmo_data.errors import AudioFileError, FlowmoDataError, ResourceError
-from flowmo_data.words import shown
+from flowmo_data.errors import ResourceError
 
 HAS_MEMORY_FILES = hasattr(os, "memfd_create")
 """Linux has; macOS has not"""
 
-_SHORT_OF = {
+SHORT_OF = {
     errno.EMFILE: "this process has as many files open as it may, {limit}; allow it more (ulimit -n 4096)",
     errno.ENFILE: "the system has too many files open",
     errno.ENOMEM: "the system has no more memory: take fewer workers, or a smaller batch_size or prefetch_factor",
 }
-
-
-def file_error(path: str, error: OSError) -> FlowmoDataError:
-    """What an error at a file means: that this file is bad, or that no file could be opened now.
-
-    A file is skipped for the former. The latter would skip one good file after the other.
-    """
-    if error.errno in _SHORT_OF:
-        return out_of(shown(path), error)
-    return AudioFileError.of(path, error.strerror or str(error))
 
 
 def open_memory_file() -> int:
@@ -44,5 +33,5 @@ def open_memory_file() -> int:
 def out_of(what: str, error: OSError) -> ResourceError:
     """The error for something that cannot be had now."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    reason = _SHORT_OF.get(error.errno or 0, error.strerror or str(error)).format(limit=limit)
+    reason = SHORT_OF.get(error.errno or 0, error.strerror or str(error)).format(limit=limit)
     return ResourceError(f"{what} cannot be had: {reason}")

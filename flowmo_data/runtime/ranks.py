@@ -1,7 +1,8 @@
-"""What ranks find out together: each of these is to be called on all of them."""
+"""Which rank this process is, and what ranks find out together."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, TypeVar
@@ -9,7 +10,33 @@ from typing import Any, TypeVar
 import torch
 from torch import distributed
 
+from flowmo_data.errors import OptionError
+
 T = TypeVar("T")
+
+
+def current_rank(rank: int | None = None, world_size: int | None = None) -> tuple[int, int]:
+    """Rank and number of ranks: as given, else torch.distributed's, else RANK and WORLD_SIZE, else 0 of 1.
+
+    Raises:
+        OptionError: only one of the two is given, or the environment's are no numbers that fit.
+    """
+    if rank is not None and world_size is not None:
+        return rank, world_size
+    if rank is not None or world_size is not None:
+        raise OptionError(f"rank={rank}, world_size={world_size}: give both, or neither to have them looked up")
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    environment = os.environ.get("RANK"), os.environ.get("WORLD_SIZE")
+    if None in environment:
+        return 0, 1
+    try:
+        return int(str(environment[0])), int(str(environment[1]))
+    except ValueError:
+        raise OptionError(
+            f"RANK={environment[0]!r}, WORLD_SIZE={environment[1]!r} in the environment: "
+            "they must be numbers; unset both, or give rank= and world_size="
+        ) from None
 
 
 class Ranks:

@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from torch.utils.data import get_worker_info
 
-from flowmo_data.resources import HAS_MEMORY_FILES, open_memory_file, out_of
+from flowmo_data.runtime.resources import HAS_MEMORY_FILES, open_memory_file, out_of
 
 _FREE, _IN_USE = 0, 1
 _NOT_TRACKED: Any = {"trackfd": False} if sys.version_info >= (3, 13) else {}

@@ -1,0 +1,1 @@
+"""Processes, threads and shared memory. Nothing here knows about audio."""

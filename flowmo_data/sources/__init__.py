@@ -1,0 +1,7 @@
+"""What the user named, as a list, and the bytes of each file in it."""
+
+from flowmo_data.sources.excluding import Exclude, excluded_paths
+from flowmo_data.sources.listing import Files, Sources, find_sources
+from flowmo_data.sources.source import Source, Stamp, file_error
+
+__all__ = ["Exclude", "Files", "Source", "Sources", "Stamp", "excluded_paths", "file_error", "find_sources"]

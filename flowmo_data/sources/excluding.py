@@ -1,0 +1,59 @@
+"""Files that are left out."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Collection, Iterable, Sequence
+from typing import Union
+
+from flowmo_data.errors import FilesNotFoundError, FilesTypeError, shown
+
+logger = logging.getLogger(__name__)
+
+Exclude = Union[str, "os.PathLike[str]", Sequence[Union[str, "os.PathLike[str]"]]]
+"""The path of a list of files, or a sequence of paths of files."""
+
+
+def excluded_paths(exclude: Exclude | None) -> frozenset[str]:
+    """The absolute paths that `exclude` names.
+
+    Args:
+        exclude: a sequence of paths, or the path of a text file of which every line is one, relative to its folder.
+
+    Raises:
+        FilesTypeError: it is neither.
+        FilesNotFoundError: there is no such text file.
+    """
+    if exclude is None:
+        return frozenset()
+    if not isinstance(exclude, (str, os.PathLike)):
+        paths = list(exclude) if isinstance(exclude, Iterable) else [None]  # a list: an iterator gives them once
+        if not all(isinstance(each, (str, os.PathLike)) for each in paths):
+            raise FilesTypeError(f"exclude={exclude!r}: give the path of a list of files, or a sequence of paths")
+        return frozenset(os.path.abspath(each) for each in paths)
+    try:
+        with open(exclude, "rb") as opened:
+            lines = opened.read().split(b"\n")
+    except OSError as error:
+        raise FilesNotFoundError(
+            f"exclude={os.fspath(exclude)!r}: this list of files cannot be read ({error.strerror}); give the path of "
+            "a text file with one path in each line, or a sequence of paths"
+        ) from error
+    if any(b"\0" in line for line in lines):
+        raise FilesTypeError(
+            f"exclude={os.fspath(exclude)!r}: this is no list of files; to leave out one file, give exclude=[path]"
+        )
+    folder = os.path.dirname(os.path.abspath(exclude))
+    return frozenset(os.path.normpath(os.path.join(folder, os.fsdecode(line))) for line in lines if line)
+
+
+def warn_if_nothing_is_excluded(excluded: Collection[str], num_left_out: int) -> None:
+    """Say so where `exclude` names files and none of them was there to be left out."""
+    if excluded and not num_left_out:
+        logger.warning(
+            "exclude= leaves out nothing: none of its %d paths, such as %s, is one of the files. Paths are compared as "
+            "they are written, without following links; folders and globs are not expanded",
+            len(excluded),
+            shown(min(excluded)),
+        )
