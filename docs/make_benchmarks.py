@@ -28,7 +28,7 @@ def measure(folder: str) -> dict[str, Any]:
     path = DOCS / "benchmarks.json"
     subprocess.run([sys.executable, "-m", "flowmo_data.cli", "bench", folder, *BENCH, "--json", str(path)], check=True)
     report: dict[str, Any] = json.loads(path.read_text())
-    command = [sys.executable, "-m", "flowmo_data.bench.scaling"]
+    command = [sys.executable, str(DOCS / "measure_scaling.py")]
     lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
     report["scaling"] = [json.loads(line) for line in lines]
     for result in report["results"]:

@@ -1,6 +1,7 @@
 """Stream audio into PyTorch training: cut in the compressed domain, shuffle references, decode last."""
 
 from flowmo_data.dataset import StreamingAudioDataset
+from flowmo_data.epochs.report import Report
 from flowmo_data.errors import (
     AudioFileError,
     FilesError,
@@ -15,9 +16,8 @@ from flowmo_data.errors import (
     SampleRateError,
     StateError,
 )
-from flowmo_data.index import AudioIndex
 from flowmo_data.loading import ResumableDataLoader
-from flowmo_data.report import Report
+from flowmo_data.tracks.index import AudioIndex
 
 __version__ = "0.1.0"
 

@@ -12,21 +12,18 @@ from typing import Any
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from flowmo_data.batching import Slot, batches, check_not_batched_again, frame_slots
-from flowmo_data.callers import batch_size_asked_for
+from flowmo_data.decoding import choose_decoder
+from flowmo_data.decoding.batching import Slot, batches, check_not_batched_again, frame_slots
+from flowmo_data.decoding.frames import FrameReader
+from flowmo_data.epochs import Files, Ledger, Options, Position, Progress, Report, Shard, Span, open_stream
+from flowmo_data.epochs.from_files import nothing_to_emit
+from flowmo_data.epochs.progress import check_state
+from flowmo_data.epochs.sharding import batch_size_asked_for, check_not_sharded_again, current_shard
 from flowmo_data.errors import AudioFileError, NoReadableFileError, StateError
-from flowmo_data.frames import FrameReader
-from flowmo_data.ledger import Ledger
-from flowmo_data.options import Options
-from flowmo_data.report import Report
-from flowmo_data.resuming import Position, Progress, check_state
 from flowmo_data.runtime.epoch_clock import EpochClock
 from flowmo_data.runtime.ranks import current_rank
 from flowmo_data.runtime.threads import ordered_map
-from flowmo_data.sharding import Shard, check_not_sharded_again, current_shard
 from flowmo_data.sources import Exclude
-from flowmo_data.spans import Span, nothing_to_emit
-from flowmo_data.streams import Files, open_stream
 
 _EMPTY_EPOCHS = 100
 """epochs without a frame for a shard, after which repeat=True gives up; with shuffle, a few can be bad luck"""
@@ -119,7 +116,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
             shuffle=shuffle,
             seed=seed,
             framing=framing,
-            decoder=decoder,
+            decoder=choose_decoder(decoder),
             decode_threads=decode_threads,
             on_error=on_error,
             on_other_rate=on_other_rate,

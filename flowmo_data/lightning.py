@@ -10,11 +10,12 @@ from typing import Any, Union
 import torch
 
 from flowmo_data.dataset import StreamingAudioDataset
+from flowmo_data.decoding import choose_decoder
+from flowmo_data.epochs.options import Options
 from flowmo_data.errors import AudioFileError, MissingPackageError
-from flowmo_data.index import AudioIndex
 from flowmo_data.lagging import LaggingLoader, Used
 from flowmo_data.loading import ResumableDataLoader
-from flowmo_data.options import Options
+from flowmo_data.tracks.index import AudioIndex
 
 try:
     from lightning.pytorch import LightningDataModule
@@ -113,7 +114,7 @@ class StreamingAudioDataModule(LightningDataModule):
             shuffle=True,
             seed=seed,
             framing=framing,
-            decoder=decoder,
+            decoder=choose_decoder(decoder),
             decode_threads=decode_threads,
             on_error=on_error,
             on_other_rate=on_other_rate,

@@ -10,10 +10,10 @@ from torch.utils.data import DataLoader
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from flowmo_data.dataset import StreamingAudioDataset
+from flowmo_data.epochs.progress import Position, Progress, check_state, deal_batches
+from flowmo_data.epochs.sharding import Shard
 from flowmo_data.errors import OptionError, StateError
-from flowmo_data.resuming import Position, Progress, check_state, deal_batches
 from flowmo_data.runtime.processes import LettingInterruptsThrough, interrupts_held_back
-from flowmo_data.sharding import Shard
 
 
 class _Reached(Protocol):

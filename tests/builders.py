@@ -15,9 +15,11 @@ import pytest
 import soundfile
 
 from flowmo_data.bench.demo import synthetic_music, write_mp3
-from flowmo_data.decoding import DECODERS
-from flowmo_data.mpeg import Section, Walk, walk
+from flowmo_data.decoding import DECODERS, read_window
+from flowmo_data.decoding.window import Window
 from flowmo_data.sources import Source
+from flowmo_data.tracks import Part, Track, open_track
+from flowmo_data.tracks.mpeg import Section, Walk, walk
 
 DATA = Path(__file__).parent / "data"
 SHARED = Path(__file__).parents[2] / "shared"
@@ -74,6 +76,16 @@ def make_ramps(folder: Path, lengths: Iterable[int]) -> int:
         make_ramp(folder / f"ramp_{index:03d}.wav", first, length)
         first += length
     return first - 1
+
+
+def opened(path: Path | str) -> Track:
+    """The track of a file."""
+    return open_track(Source.at(str(path)))
+
+
+def read(part: Part, start: int, stop: int, decoder: str = "soundfile") -> Window:
+    """A window of a part."""
+    return read_window(part, start, stop, decoder)
 
 
 def walk_bytes(data: bytes) -> Walk:

@@ -7,7 +7,7 @@ from builders import RATE, make_mp3, make_ramps
 from torch.utils.data import DataLoader, default_collate
 
 from flowmo_data import OptionError, StreamingAudioDataset
-from flowmo_data.batching import Frame
+from flowmo_data.decoding.batching import Frame
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_batches_across_epochs_and_short_ones_are_decoded_in_place_too(folder, o
     def never(items):
         raise AssertionError("collated once more")
 
-    monkeypatch.setattr("flowmo_data.batching.default_collate", never)
+    monkeypatch.setattr("flowmo_data.decoding.batching.default_collate", never)
     batches = iter(StreamingAudioDataset(folder, samples_per_frame=5_000, batch_size=4, **options))
     sizes = [len(batch) for batch, _ in zip(batches, range(40), strict=False)]
     assert set(sizes[:-1]) == {4}

@@ -8,8 +8,8 @@ from builders import EVERY_DECODER, RATE, ZOO, expected_zoo, make_mp3, make_wav,
 from click.testing import CliRunner
 
 from flowmo_data import AudioIndex, StreamingAudioDataset
-from flowmo_data.checking import check_file
-from flowmo_data.commands import flowmo_data_command
+from flowmo_data.cli.check import check_file
+from flowmo_data.cli.group import flowmo_data_command
 
 EXPECTED = expected_zoo()
 LOOKS_WHOLE = {"bitflips_40.mp3", "concat_44100_then_48000.mp3", "concat_stereo_then_mono.mp3"}

@@ -7,7 +7,7 @@ from builders import make_mp3
 from click.testing import CliRunner
 
 from flowmo_data import __version__
-from flowmo_data.commands import flowmo_data_command
+from flowmo_data.cli.group import flowmo_data_command
 
 
 def run(*arguments):

@@ -4,13 +4,15 @@ import sys
 import numpy as np
 import pytest
 import torch
-from builders import make_mp3, make_wav, music
+from builders import make_mp3, make_wav, music, opened, read
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowmo_data import MissingPackageError, OptionError
-from flowmo_data.conditioning import FILTER, ResampledPart, check_dtype, import_resample, write_channels, write_dtype
-from flowmo_data.tracks import open_track
+from flowmo_data.decoding.conditioning import write_channels, write_dtype
+from flowmo_data.decoding.resampling import FILTER, import_resample
+from flowmo_data.epochs.options import check_dtype
+from flowmo_data.tracks.parts import ResampledPart
 
 RATES = [(48_000, 44_100), (44_100, 48_000), (22_050, 44_100), (32_000, 44_100), (44_100, 16_000), (8_000, 44_100)]
 
@@ -18,9 +20,9 @@ RATES = [(48_000, 44_100), (44_100, 48_000), (22_050, 44_100), (32_000, 44_100),
 @pytest.mark.parametrize(("old", "new"), RATES)
 def test_windows_equal_resampling_the_whole_file(tmp_path, old, new):
     path = make_wav(tmp_path / "a.wav", 30_011, rate=old)
-    (part,) = open_track(str(path), "soundfile").parts
+    (part,) = opened(path).parts
     whole = import_resample()(old, new, **FILTER)(
-        torch.from_numpy(part.read(0, 30_011).samples.copy()).T.contiguous()
+        torch.from_numpy(read(part, 0, 30_011).samples.copy()).T.contiguous()
     ).T.numpy()
     resampled = ResampledPart(part, new)
     assert resampled.num_samples == len(whole)
@@ -28,16 +30,16 @@ def test_windows_equal_resampling_the_whole_file(tmp_path, old, new):
     windows = [(0, 1), (0, len(whole)), (len(whole) - 1, len(whole))]
     windows += [sorted(generator.choice(len(whole) + 1, 2, replace=False).tolist()) for _ in range(20)]
     for start, stop in windows:
-        got = resampled.read(start, stop).samples
+        got = read(resampled, start, stop).samples
         assert got.shape == (stop - start, 2)
         assert np.abs(got - whole[start:stop]).max() < 1e-5
 
 
 def test_mp3_windows_are_resampled_too(tmp_path):
-    (part,) = open_track(str(make_mp3(tmp_path / "a.mp3", 20_000, rate=48_000)), "soundfile").parts
+    (part,) = opened(make_mp3(tmp_path / "a.mp3", 20_000, rate=48_000)).parts
     resampled = ResampledPart(part, 44_100)
-    whole = resampled.read(0, resampled.num_samples).samples.copy()
-    assert np.abs(resampled.read(7_777, 9_999).samples - whole[7_777:9_999]).max() < 1e-5
+    whole = read(resampled, 0, resampled.num_samples).samples.copy()
+    assert np.abs(read(resampled, 7_777, 9_999).samples - whole[7_777:9_999]).max() < 1e-5
 
 
 @settings(deadline=None, max_examples=30)

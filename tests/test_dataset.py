@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from builders import EVERY_DECODER, RATE, make_mp3, make_ramp, make_ramps, make_wav, music, told
+from builders import EVERY_DECODER, RATE, make_mp3, make_ramp, make_ramps, make_wav, music, opened, read, told
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from flowmo_data import AudioFileError, NoReadableFileError, OptionError, StateError, StreamingAudioDataset
-from flowmo_data.tracks import open_track
 
 LENGTHS = [50, 7, 200, 1, 64, 129, 31, 32, 33, 96]
 
@@ -190,8 +189,8 @@ def test_frames_are_slices_of_the_whole_decode(mp3_folder, decoder, channels):
     )
     frames = list(dataset)
     for path in {frame["path"] for frame in frames}:
-        (part,) = open_track(path, decoder).parts
-        whole = part.read(0, part.num_samples).samples.T.copy()
+        (part,) = opened(path).parts
+        whole = read(part, 0, part.num_samples, decoder).samples.T.copy()
         whole = whole if channels == 2 else whole.mean(axis=0, keepdims=True)
         for frame in (frame for frame in frames if frame["path"] == path):
             begin, stop = max(frame["start"], 0), min(frame["start"] + 20_000, part.num_samples)

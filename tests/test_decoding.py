@@ -7,8 +7,8 @@ from builders import DATA, DECODERS, EVERY_DECODER, make_mp3, walk_bytes
 
 from flowmo_data import MissingPackageError, OptionError
 from flowmo_data.decoding import choose_decoder, load_decoder
-from flowmo_data.mpeg import build_run
 from flowmo_data.runtime.scratch import scratch
+from flowmo_data.tracks.mpeg import build_run
 
 
 def whole(data, decoder):
@@ -75,7 +75,7 @@ def test_a_decoder_that_is_not_installed_says_how_to_install_it(monkeypatch):
 
 
 def test_auto_does_without_minimp3py(monkeypatch):
-    monkeypatch.setattr("flowmo_data.decoding.choosing.find_spec", lambda name: None)
+    monkeypatch.setattr("flowmo_data.decoding.registry.find_spec", lambda name: None)
     assert choose_decoder("auto") == "soundfile"
 
 

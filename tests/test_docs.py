@@ -23,7 +23,7 @@ from test_structure import FLOORS
 
 import flowmo_data
 from flowmo_data import AudioIndex, ResumableDataLoader, StreamingAudioDataset
-from flowmo_data.commands import flowmo_data_command
+from flowmo_data.cli.group import flowmo_data_command
 
 ROOT = Path(__file__).parents[1]
 LANGUAGES = {"python", "sh", "text"}

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowmo_data import OptionError
-from flowmo_data.framing import check_framing, frame_starts
+from flowmo_data.epochs.framing import frame_starts
+from flowmo_data.epochs.options import check_framing
 
 sizes = st.integers(1, 50)
 

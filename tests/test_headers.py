@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowmo_data.mpeg.headers import FREE_FORMAT, length_table, packet_lengths, parse_header, stream_key
+from flowmo_data.tracks.mpeg.headers import FREE_FORMAT, length_table, packet_lengths, parse_header, stream_key
 
 
 @pytest.mark.parametrize(

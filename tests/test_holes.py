@@ -1,8 +1,7 @@
 import pytest
-from builders import DATA, make_mp3, packets, walk_bytes
+from builders import DATA, make_mp3, opened, packets, walk_bytes
 
-from flowmo_data.mpeg import missing_packets
-from flowmo_data.tracks import open_track
+from flowmo_data.tracks.mpeg import missing_packets
 
 
 @pytest.fixture(scope="module")
@@ -67,12 +66,12 @@ def test_a_tag_that_the_bytes_contradict_is_not_believed(data, lie):
 def test_a_track_says_where_and_how_long(tmp_path, data):
     path = tmp_path / "a.mp3"
     path.write_bytes(damaged(data, begin=40, bad=5))
-    (loss,) = open_track(str(path), "soundfile").losses
+    (loss,) = opened(path).losses
     assert loss.packets == 5
     assert loss.seconds == pytest.approx(5 * 1_152 / 44_100)
     assert loss.start_seconds == pytest.approx((40 * 1_152 - 1_105) / 44_100)
     whole = DATA / "crc_protected.mp3"
-    assert open_track(str(whole), "soundfile").losses == ()
+    assert opened(whole).losses == ()
 
 
 def test_what_stands_between_sections_is_missing_from_the_second(tmp_path, data):

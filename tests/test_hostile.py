@@ -7,15 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from builders import EVERY_DECODER, make_mp3
+from builders import EVERY_DECODER, make_mp3, opened
 from click.testing import CliRunner
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from flowmo_data import AudioFileError, NoReadableFileError, StreamingAudioDataset
-from flowmo_data.commands import flowmo_data_command
-from flowmo_data.mpeg import walk
-from flowmo_data.tracks import open_track
+from flowmo_data.cli.group import flowmo_data_command
+from flowmo_data.tracks.mpeg import walk
 
 sys.path.insert(0, str(Path(__file__).parent / "fuzz"))
 
@@ -123,7 +122,7 @@ def test_what_tags_say_is_told_to_nobody(tmp_path, secret, caplog):
         (tmp_path / "good" / f"{number}.mp3").write_bytes(tag + audio[:2_000] + tag + audio[3_000:] + tag)
     for path in sorted(tmp_path.glob("[0-9].mp3")):
         with pytest.raises(AudioFileError, match="no MPEG audio packets") as caught:
-            open_track(str(path), "soundfile")
+            opened(path)
         caplog.records.clear()
         check_not_told(SECRETS[secret], str(caught.value))
     list(StreamingAudioDataset(tmp_path, decoder="soundfile", samples_per_frame=20_000))

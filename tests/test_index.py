@@ -5,11 +5,10 @@ import sys
 
 import numpy as np
 import pytest
-from builders import CORPUS, DATA, RATE, ZOO, make_mp3, make_wav, needs_corpus, needs_zoo
+from builders import CORPUS, DATA, RATE, ZOO, make_mp3, make_wav, needs_corpus, needs_zoo, opened, read
 
 from flowmo_data import AudioFileError, AudioIndex, FilesError, FilesNotFoundError, MissingPackageError, OptionError
-from flowmo_data.index import building
-from flowmo_data.tracks import open_track
+from flowmo_data.tracks.index import building
 
 pyarrow = pytest.importorskip("pyarrow", reason="the extra index is not installed")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -54,7 +53,7 @@ def same_windows(one, other):
         )  # fmt: skip
         for start in range(0, part.num_samples, max(part.num_samples // 5, 1)):
             stop = min(start + 3_000, part.num_samples)
-            assert np.array_equal(part.read(start, stop).samples.copy(), again.read(start, stop).samples)
+            assert np.array_equal(read(part, start, stop).samples.copy(), read(again, start, stop).samples)
 
 
 @pytest.mark.parametrize(
@@ -73,10 +72,10 @@ def test_tracks_from_an_index_are_those_from_files(where, tmp_path):
     for number in range(len(columns)):
         if number in bad:
             with pytest.raises(AudioFileError, match=columns.path(number)) as caught:
-                open_track(columns.path(number), "soundfile")
+                opened(columns.path(number))
             assert caught.value.reason == bad[number]
         else:
-            same_windows(columns.track(number, "soundfile"), open_track(columns.path(number), "soundfile"))
+            same_windows(columns.track(number), opened(columns.path(number)))
 
 
 def test_lengths_are_at_the_rate_that_is_asked_for(tmp_path):
@@ -97,7 +96,7 @@ def test_what_has_not_changed_is_not_read_again(folder, monkeypatch):
     index = AudioIndex.build(folder)
     described = []
     monkeypatch.setattr(building, "describe", lambda path, name: described.append(name) or real(path, name))
-    real = sys.modules["flowmo_data.index.describing"].describe
+    real = sys.modules["flowmo_data.tracks.index.describing"].describe
     assert AudioIndex.build(folder, previous=index).table.equals(index.table)
     assert described == ["bad.mp3"]  # what was wrong with it need not have been in it
     make_mp3(folder / "1.mp3", 50_000)
@@ -178,7 +177,7 @@ def test_what_is_no_index_is_refused(folder, tmp_path):
     with pytest.raises(FilesError, match="it is a Parquet file, but no index; delete it, and make one"):
         AudioIndex.load(path)
     table = AudioIndex.build(folder).table
-    parquet.write_table(table.replace_schema_metadata({"flowmo_data.index": json.dumps({"version": 99})}), path)
+    parquet.write_table(table.replace_schema_metadata({"flowmo_data.tracks.index": json.dumps({"version": 99})}), path)
     with pytest.raises(FilesError, match="an index of version 99, and this is flowmo_data for version 2; make one"):
         AudioIndex.load(path)
 

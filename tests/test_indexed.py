@@ -106,8 +106,8 @@ def test_the_plain_dataloader_keeps_the_order_too(index):
     remainder=st.sampled_from(["drop", "repeat"]), begin=st.integers(0, 60),
 )  # fmt: skip
 def test_shards_partition_the_places(index, world_size, num_workers, batch_size, remainder, begin):
-    from flowmo_data.resuming import Progress
-    from flowmo_data.sharding import Shard
+    from flowmo_data.epochs.progress import Progress
+    from flowmo_data.epochs.sharding import Shard
 
     stream = make(index, remainder=remainder)._stream
     progress = Progress(0, 0, min(begin, stream.frames_per_epoch))

@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from builders import DATA, EVERY_DECODER, RATE, make_mp3, music, packets, walk_bytes
+from builders import DATA, EVERY_DECODER, RATE, make_mp3, music, opened, packets, read, walk_bytes
 
-from flowmo_data.decoding import decode_run
-from flowmo_data.mpeg import build_run
-from flowmo_data.tracks import open_track
+from flowmo_data.decoding.recovery import decode_run
+from flowmo_data.tracks.mpeg import build_run
 
 sys.path.insert(0, str(Path(__file__).parent / "fuzz"))
 
@@ -61,10 +60,10 @@ def test_the_info_packet_of_a_joined_file_is_silence_like_any_other(tmp_path, de
             one, samples = tmp_path / "one.mp3", music(20_000, seed=seed)
             soundfile.write(one, samples, RATE, bitrate_mode="CONSTANT", compression_level=0)
             joined.write(one.read_bytes())
-    (part,) = open_track(str(path), decoder).parts
-    whole = part.read(0, part.num_samples).samples.copy()
+    (part,) = opened(path).parts
+    whole = read(part, 0, part.num_samples, decoder).samples.copy()
     for start in range(0, part.num_samples - 1_152, 1_152):  # the run of one of these begins with it
-        window = part.read(start, start + 1_152)
+        window = read(part, start, start + 1_152, decoder)
         assert window.num_lost == 0
         assert np.array_equal(window.samples, whole[start : start + 1_152])
 
@@ -74,12 +73,12 @@ def test_the_info_packet_of_a_joined_file_is_silence_like_any_other(tmp_path, de
 def test_a_wrong_main_data_begin_costs_the_packets_that_want_what_it_hides(tmp_path, decoder, channels):
     path = make_mp3(tmp_path / "a.mp3", 2 * 44_100, channels=channels)
     data = bytearray(path.read_bytes())
-    (part,) = open_track(str(path), decoder).parts
-    whole, offset = part.read(0, part.num_samples).samples.copy(), part.section.offsets[30]
+    (part,) = opened(path).parts
+    whole, offset = read(part, 0, part.num_samples, decoder).samples.copy(), part.section.offsets[30]
     data[offset + 4 : offset + 6] = bytes((0, data[offset + 5] & 0x7F))  # main_data_begin, clause 2.4.1.7
     path.write_bytes(data)
-    (part,) = open_track(str(path), decoder).parts
-    window = part.read(0, part.num_samples)
+    (part,) = opened(path).parts
+    window = read(part, 0, part.num_samples, decoder)
     assert window.num_lost <= 7 * 1_152
     behind = 40 * 1_152 - part.section.delay
     assert np.abs(window.samples[behind:] - whole[behind:]).max() < 1e-6
@@ -95,12 +94,12 @@ def test_a_wrong_main_data_begin_costs_the_packets_that_want_what_it_hides(tmp_p
     ],
 )
 def test_what_once_cost_more_than_it_had_to(name, num_packets, lost, decoder):
-    (part,) = open_track(str(DATA / "damaged" / name), decoder).parts
+    (part,) = opened(DATA / "damaged" / name).parts
     assert part.section.num_packets == num_packets
     size = part.section.header.samples_per_packet
     windows = range(part.num_samples // size)
-    assert {window for window in windows if part.read(window * size, (window + 1) * size).num_lost} <= lost
-    assert part.read(0, part.num_samples).num_lost <= 5 * size
+    assert {window for window in windows if read(part, window * size, (window + 1) * size, decoder).num_lost} <= lost
+    assert read(part, 0, part.num_samples, decoder).num_lost <= 5 * size
 
 
 def test_a_run_that_is_refused_packet_by_packet_costs_no_square():
@@ -129,13 +128,13 @@ def test_a_run_that_is_refused_packet_by_packet_costs_no_square():
 def test_a_refused_packet_of_free_format_leaves_the_others_in_their_place(tmp_path, decoder):
     path = tmp_path / "a.mp3"
     path.write_bytes((DATA / "freeformat_400k.mp3").read_bytes())
-    (part,) = open_track(str(path), decoder).parts
-    whole = part.read(0, part.num_samples).samples.copy()
+    (part,) = opened(path).parts
+    whole = read(part, 0, part.num_samples, decoder).samples.copy()
     data = bytearray(path.read_bytes())
     offset = part.section.offsets[20]
     data[offset + 4 : offset + 36] = b"\xff" * 32  # side information that no packet can have
     path.write_bytes(data)
-    window = open_track(str(path), decoder).parts[0].read(0, part.num_samples)
+    window = read(opened(path).parts[0], 0, part.num_samples, decoder)
     before, behind = 20 * 1_152 - part.section.delay, 25 * 1_152 - part.section.delay
     assert np.array_equal(window.samples[:before], whole[:before])
     assert np.abs(window.samples[behind:] - whole[behind:]).max() < 1e-6
@@ -148,7 +147,7 @@ def test_bytes_cut_out_of_a_packet_cost_that_packet_alone(tmp_path, removed):
     at = data.index(whole[20]) + 60
     path = tmp_path / "cut.mp3"
     path.write_bytes(data[:at] + data[at + removed :])
-    (part,) = open_track(str(path), "soundfile").parts
+    (part,) = opened(path).parts
     content = path.read_bytes()
     starts = [content.index(packet) for packet in whole[:20] + whole[21:]]
     assert sorted(part.section.offsets) == starts

@@ -1,6 +1,6 @@
 import pytest
 
-from flowmo_data.ogg import last_page_start
+from flowmo_data.tracks.ogg import last_page_start
 
 
 def page(granule, size=50):

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowmo_data.framing import frame_starts
-from flowmo_data.planning import EpochPlan, draw_phases, frame_counts, frames_per_epoch
-from flowmo_data.randomness import Permutation, Purpose, random_bits
+from flowmo_data.epochs.framing import frame_starts
+from flowmo_data.epochs.plan import EpochPlan, draw_phases, frame_counts, frames_per_epoch
+from flowmo_data.epochs.randomness import Permutation, Purpose, random_bits
 
 LENGTHS = np.array([50, 7, 0, 200, 1, 64, 129, 31, 32, 33, 96, 16, 15, 17], np.int64)
 

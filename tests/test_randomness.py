@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowmo_data.randomness import Permutation, Purpose, below, random_bits
+from flowmo_data.epochs.randomness import Permutation, Purpose, below, random_bits
 
 
 def test_the_numbers_never_change():

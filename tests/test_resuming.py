@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowmo_data.resuming import deal_batches
+from flowmo_data.epochs.progress import deal_batches
 
 counts = st.lists(st.integers(0, 9), min_size=1, max_size=5)
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from builders import DATA, EVERY_DECODER, make_mp3, packets, walk_bytes
 
-from flowmo_data.decoding import decode_run, load_decoder
-from flowmo_data.mpeg import build_run, packet_range
+from flowmo_data.decoding import load_decoder
+from flowmo_data.decoding.recovery import decode_run
+from flowmo_data.tracks.mpeg import build_run, packet_range
 
 FILES = sorted(path.name for path in DATA.glob("*.mp3"))
 

@@ -3,7 +3,7 @@ import random
 import pytest
 from builders import DATA, RATE, make_mp3, walk_bytes
 
-from flowmo_data.mpeg import MovedPacketsError, SeekOffsets, seek_points
+from flowmo_data.tracks.mpeg import MovedPacketsError, SeekOffsets, seek_points
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowmo_data import OptionError
+from flowmo_data.epochs.sharding import Shard, current_shard, deal, epoch_order
 from flowmo_data.runtime.ranks import current_rank
-from flowmo_data.sharding import Shard, current_shard, deal, epoch_order
 
 
 def all_shards(world_size, num_workers):

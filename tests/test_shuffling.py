@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowmo_data.randomness import Purpose, random_bits
-from flowmo_data.shuffling import shuffled
+from flowmo_data.epochs.randomness import Purpose, random_bits
+from flowmo_data.epochs.shuffle_buffer import shuffled
 
 
 def shuffle(items, buffer_size, seed=0):

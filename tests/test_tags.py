@@ -3,8 +3,8 @@ from builders import DATA, make_mp3, walk_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowmo_data.mpeg.headers import parse_header
-from flowmo_data.mpeg.tags import audio_end, in_blocks, parse_info_packet, tag_end
+from flowmo_data.tracks.mpeg.headers import parse_header
+from flowmo_data.tracks.mpeg.tags import audio_end, in_blocks, parse_info_packet, tag_end
 
 
 def reader(data):

@@ -1,15 +1,15 @@
 import pytest
 import torch
-from builders import make_mp3, make_ramp
+from builders import make_mp3, make_ramp, opened
 
 from flowmo_data import AudioFileError
-from flowmo_data.timeline import Timeline, at_sample_rate
-from flowmo_data.tracks import open_track
+from flowmo_data.decoding import fill_frame
+from flowmo_data.tracks.track import Timeline, at_sample_rate
 
 
 @pytest.fixture
 def two_parts(tmp_path):
-    parts = [open_track(str(make_ramp(tmp_path / f"{i}.wav", 1 + 10 * i, 10)), "soundfile").parts[0] for i in range(2)]
+    parts = [opened(make_ramp(tmp_path / f"{i}.wav", 1 + 10 * i, 10)).parts[0] for i in range(2)]
     return Timeline("joined", tuple(parts))
 
 
@@ -28,13 +28,13 @@ def two_parts(tmp_path):
 @pytest.mark.parametrize("channels", [1, 2])
 def test_a_frame_lies_across_parts_and_past_the_ends(two_parts, start, expected, channels):
     frame = torch.full((channels, 8), -1.0)
-    assert two_parts.read_into(start, frame).num_valid == sum(value > 0 for value in expected)
+    assert fill_frame(two_parts, start, frame, "soundfile").num_valid == sum(value > 0 for value in expected)
     assert frame.tolist() == [expected] * channels
 
 
 def test_a_frame_longer_than_all_is_padded_on_both_sides(two_parts):
     frame = torch.full((1, 26), -1.0)
-    assert two_parts.read_into(-2, frame) == (20, 0)
+    assert fill_frame(two_parts, -2, frame, "soundfile") == (20, 0)
     assert frame.tolist() == [[0, 0, *range(1, 21), 0, 0, 0, 0]]
 
 
@@ -44,7 +44,7 @@ def track(tmp_path):
     make_mp3(tmp_path / "2.mp3", 48_000, rate=48_000)
     path = tmp_path / "joined.mp3"
     path.write_bytes(b"".join((tmp_path / name).read_bytes() for name in ("1.mp3", "2.mp3")))
-    return open_track(str(path), "soundfile")
+    return opened(path)
 
 
 def test_parts_at_another_rate_are_resampled_skipped_or_raised(track):

@@ -5,10 +5,9 @@ import re
 import numpy as np
 import pytest
 import soundfile
-from builders import DATA, EVERY_DECODER, RATE, make_mp3, make_wav, music
+from builders import DATA, EVERY_DECODER, RATE, make_mp3, make_wav, music, opened, read
 
 from flowmo_data import AudioFileError
-from flowmo_data.tracks import open_track
 
 FORMATS = [
     ("wav", "WAV", "PCM_16", RATE), ("wav", "WAV", "PCM_24", RATE), ("wav", "WAV", "FLOAT", 22_050),
@@ -29,30 +28,30 @@ def test_windows_of_other_formats_are_slices_of_the_whole(tmp_path, suffix, cont
     path = tmp_path / f"a.{suffix}"
     write(path, music(3 * rate), rate, container, subtype)
     whole = soundfile.read(path, dtype="float32", always_2d=True)[0]
-    (part,) = open_track(str(path), "soundfile").parts
+    (part,) = opened(path).parts
     assert (part.num_samples, part.sample_rate, part.channels) == (len(whole), rate, 2)
     draw = random.Random(0)
     windows = [sorted(draw.sample(range(len(whole) + 1), 2)) for _ in range(20)]
     windows += [(len(whole) - length, len(whole)) for length in (1, 50, 999, 5_000, 20_000)]
     for start, stop in windows:
-        assert np.array_equal(part.read(start, stop).samples, whole[start:stop])
+        assert np.array_equal(read(part, start, stop).samples, whole[start:stop])
 
 
 @pytest.mark.parametrize("decoder", EVERY_DECODER)
 def test_the_bytes_decide_and_not_the_name(tmp_path, decoder):
     make_wav(tmp_path / "a.wav", 5_000).rename(tmp_path / "a.mp3")
     make_mp3(tmp_path / "b.mp3", 6_000).rename(tmp_path / "b.wav")
-    assert open_track(str(tmp_path / "a.mp3"), decoder).parts[0].num_samples == 5_000
-    assert open_track(str(tmp_path / "b.wav"), decoder).parts[0].num_samples == 6_000
+    assert opened(tmp_path / "a.mp3").parts[0].num_samples == 5_000
+    assert opened(tmp_path / "b.wav").parts[0].num_samples == 6_000
 
 
 def test_flac_behind_an_id3_tag_is_flac(tmp_path):
     path = tmp_path / "a.flac"
     soundfile.write(path, music(5_000), RATE)
     path.write_bytes(b"ID3\x04\x00\x00\x00\x00\x01\x00" + bytes(128) + path.read_bytes())
-    (part,) = open_track(str(path), "soundfile").parts
+    (part,) = opened(path).parts
     assert part.num_samples == 5_000
-    assert np.abs(part.read(0, 5_000).samples - music(5_000)).max() < 1e-4
+    assert np.abs(read(part, 0, 5_000).samples - music(5_000)).max() < 1e-4
 
 
 @pytest.mark.parametrize(
@@ -72,21 +71,21 @@ def test_what_is_no_audio_is_named_with_its_reason(tmp_path, content, reason):
     path = tmp_path / "a.mp3"
     path.write_bytes(content)
     with pytest.raises(AudioFileError, match=reason) as caught:
-        open_track(str(path), "soundfile")
+        opened(path)
     assert str(caught.value).startswith(f"{path}: ")
 
 
 def test_a_folder_and_a_missing_file_are_audio_file_errors(tmp_path):
     with pytest.raises(AudioFileError, match="Is a directory"):
-        open_track(str(tmp_path), "soundfile")
+        opened(tmp_path)
     with pytest.raises(AudioFileError, match="No such file or directory"):
-        open_track(str(tmp_path / "a.mp3"), "soundfile")
+        opened(tmp_path / "a.mp3")
 
 
 def test_a_wav_without_samples_is_an_audio_file_error(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros((0, 2), np.float32), RATE)
     with pytest.raises(AudioFileError, match="there are no samples behind it"):
-        open_track(str(tmp_path / "a.wav"), "soundfile")
+        opened(tmp_path / "a.wav")
 
 
 @pytest.mark.parametrize(("suffix", "container", "subtype"), [("flac", "FLAC", "PCM_16"), ("wav", "WAV", "PCM_16")])
@@ -94,19 +93,19 @@ def test_a_file_cut_off_is_as_long_as_what_can_be_read(tmp_path, suffix, contain
     path = tmp_path / f"a.{suffix}"
     write(path, music(2 * RATE), RATE, container, subtype)
     os.truncate(path, path.stat().st_size // 2)
-    (part,) = open_track(str(path), "soundfile").parts
+    (part,) = opened(path).parts
     assert RATE * 0.8 < part.num_samples < RATE * 1.2
-    assert np.abs(part.read(0, 40_000).samples - music(2 * RATE)[:40_000]).max() < 1e-4
+    assert np.abs(read(part, 0, 40_000).samples - music(2 * RATE)[:40_000]).max() < 1e-4
 
 
 @pytest.mark.parametrize("container", ["WAV", "AIFF", "W64", "RF64", "AU"])
 def test_what_is_cut_off_is_told_though_libsndfile_does_not_mind(tmp_path, container):
     path = tmp_path / "a.audio"
     write(path, music(2 * RATE), RATE, container, "PCM_16")
-    track = open_track(str(path), "soundfile")
+    track = opened(path)
     assert (track.damage, track.losses) == ("", ())
     os.truncate(path, path.stat().st_size // 2)
-    track = open_track(str(path), "soundfile")
+    track = opened(path)
     assert re.fullmatch(r"its header states \d+ bytes and \d+ are there", track.damage)
     (loss,) = track.losses
     assert loss.start_seconds == track.parts[0].num_samples / RATE
@@ -118,7 +117,7 @@ def test_a_header_that_is_wrong_about_the_byte_rate_is_no_damage(tmp_path):
     data = bytearray(path.read_bytes())
     data[28:32] = (192_000).to_bytes(4, "little")
     path.write_bytes(data)
-    track = open_track(str(path), "soundfile")
+    track = opened(path)
     assert (track.damage, track.losses, track.parts[0].num_samples) == ("", (), RATE)
 
 
@@ -127,15 +126,15 @@ def test_an_au_file_that_ends_behind_its_header_has_no_samples(tmp_path):
     write(path, music(RATE), RATE, "AU", "PCM_16")
     os.truncate(path, 24)
     with pytest.raises(AudioFileError, match="there are no samples behind it"):
-        open_track(str(path), "soundfile")
+        opened(path)
 
 
 def test_a_vorbis_file_cut_off_is_told(tmp_path):
     path = tmp_path / "a.ogg"
     write(path, music(2 * RATE), RATE, "OGG", "VORBIS")
-    assert open_track(str(path), "soundfile").damage == ""
+    assert opened(path).damage == ""
     os.truncate(path, path.stat().st_size * 3 // 4)
-    assert open_track(str(path), "soundfile").damage == "it is cut off: its last page is not marked as such"
+    assert opened(path).damage == "it is cut off: its last page is not marked as such"
 
 
 @pytest.mark.parametrize("size", [0, 0x7FFF_FFFF, 0xFFFF_FFFF])
@@ -146,7 +145,7 @@ def test_a_wav_file_that_was_piped_is_whole(tmp_path, size):
     if size:
         data[40:44] = (size - 36 if size < 0x8000_0000 else size).to_bytes(4, "little")
     path.write_bytes(data)
-    track = open_track(str(path), "soundfile")
+    track = opened(path)
     assert (track.damage, track.parts[0].num_samples) == ("", RATE)
 
 
@@ -157,25 +156,27 @@ def test_a_change_inside_gives_parts_of_their_own_rate(tmp_path, decoder):
     make_mp3(tmp_path / "3.mp3", 20_000, channels=1)
     joined = tmp_path / "joined.mp3"
     joined.write_bytes(b"".join((tmp_path / f"{i}.mp3").read_bytes() for i in (1, 2, 3)))
-    parts = open_track(str(joined), decoder).parts
+    parts = opened(joined).parts
     assert [(p.num_samples, p.sample_rate, p.channels) for p in parts] == [
         (30_000, 44_100, 2), (40_000, 48_000, 2), (20_000, 44_100, 1),
     ]  # fmt: skip
     for number, part in enumerate(parts, 1):
-        (alone,) = open_track(str(tmp_path / f"{number}.mp3"), decoder).parts
-        assert np.array_equal(part.read(5_000, 9_000).samples.copy(), alone.read(5_000, 9_000).samples)
+        (alone,) = opened(tmp_path / f"{number}.mp3").parts
+        assert np.array_equal(
+            read(part, 5_000, 9_000, decoder).samples.copy(), read(alone, 5_000, 9_000, decoder).samples
+        )
 
 
 def test_damage_is_told_in_words(tmp_path):
     data = (DATA / "cbr32_low_bitrate.mp3").read_bytes()
     path = tmp_path / "a.mp3"
     path.write_bytes(data[:9_000] + bytes(800) + data[9_000:])
-    assert open_track(str(path), "soundfile").damage == "800 bytes inside are no audio packets"
+    assert opened(path).damage == "800 bytes inside are no audio packets"
     data = make_mp3(tmp_path / "b.mp3", 3 * RATE).read_bytes()
     path.write_bytes(data[: len(data) // 2])
-    assert "bytes at its end are no whole audio packet; " in open_track(str(path), "soundfile").damage
-    assert "its header states 116 audio packets and " in open_track(str(path), "soundfile").damage
-    assert open_track(str(tmp_path / "b.mp3"), "soundfile").damage == ""
+    assert "bytes at its end are no whole audio packet; " in opened(path).damage
+    assert "its header states 116 audio packets and " in opened(path).damage
+    assert opened(tmp_path / "b.mp3").damage == ""
 
 
 def test_what_libsndfile_cannot_read_is_silence_and_counted(tmp_path):
@@ -185,8 +186,8 @@ def test_what_libsndfile_cannot_read_is_silence_and_counted(tmp_path):
     middle = len(data) // 2
     data[middle : middle + 2_000] = bytes(2_000)
     path.write_bytes(data)
-    (part,) = open_track(str(path), "soundfile").parts
-    window = part.read(0, 4 * RATE)
+    (part,) = opened(path).parts
+    window = read(part, 0, 4 * RATE)
     assert 0 < window.num_lost < RATE
     wrong = np.abs(window.samples - music(4 * RATE)).max(axis=1) > 1e-3
     assert wrong.sum() <= window.num_lost
@@ -196,18 +197,18 @@ def test_what_libsndfile_cannot_read_is_silence_and_counted(tmp_path):
 @pytest.mark.parametrize("make", [make_mp3, make_wav])
 def test_a_file_replaced_while_in_use_is_not_read(tmp_path, make):
     path = make(tmp_path / "a.audio.mp3" if make is make_mp3 else tmp_path / "a.wav", 50_000)
-    (part,) = open_track(str(path), "soundfile").parts
-    part.read(0, 100)
+    (part,) = opened(path).parts
+    read(part, 0, 100)
     make(path, 60_000, seed=1)
     with pytest.raises(AudioFileError, match="changed while it was in use"):
-        part.read(0, 100)
+        read(part, 0, 100)
     path.unlink()
     with pytest.raises(AudioFileError, match="No such file or directory"):
-        part.read(0, 100)
+        read(part, 0, 100)
 
 
 @pytest.mark.parametrize("decoder", EVERY_DECODER)
 def test_digital_silence_is_zero(tmp_path, decoder):
     soundfile.write(tmp_path / "a.mp3", np.zeros((60_000, 2), np.float32), RATE)
-    (part,) = open_track(str(tmp_path / "a.mp3"), decoder).parts
-    assert not part.read(0, 60_000).samples.any()
+    (part,) = opened(tmp_path / "a.mp3").parts
+    assert not read(part, 0, 60_000, decoder).samples.any()

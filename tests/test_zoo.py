@@ -5,10 +5,9 @@ import json
 import numpy as np
 import pytest
 import torch
-from builders import DECODERS, EVERY_DECODER, ZOO, expected_zoo, needs_zoo
+from builders import DECODERS, EVERY_DECODER, ZOO, expected_zoo, needs_zoo, opened, read
 
 from flowmo_data import AudioFileError, NoReadableFileError, StreamingAudioDataset
-from flowmo_data.tracks import open_track
 
 EXPECTED = expected_zoo()
 NAMES = sorted(EXPECTED)
@@ -27,7 +26,7 @@ def frames(name, decoder, **options):
 @pytest.mark.parametrize("name", WHOLE)
 def test_whole_files_are_whole(name, decoder):
     expected = EXPECTED[name]
-    track = open_track(str(ZOO / name), decoder)
+    track = opened(ZOO / name)
     (part,) = track.parts
     assert (part.num_samples, part.sample_rate, part.channels) == (
         expected["samples"], expected["sample_rate"], expected["channels"],
@@ -41,9 +40,9 @@ def test_whole_files_are_whole(name, decoder):
 def test_decoders_agree_on_whole_files(name):
     if any(parameter.marks[0].args[0] for parameter in EVERY_DECODER):
         pytest.skip("only one decoder is installed")
-    one, other = (open_track(str(ZOO / name), decoder).parts[0] for decoder in DECODERS)
-    first = one.read(0, one.num_samples).samples.copy()
-    assert np.abs(first - other.read(0, other.num_samples).samples).max() < 1e-5
+    one, other = (opened(ZOO / name).parts[0] for decoder in DECODERS)
+    first = read(one, 0, one.num_samples).samples.copy()
+    assert np.abs(first - read(other, 0, other.num_samples).samples).max() < 1e-5
 
 
 @pytest.mark.parametrize("decoder", EVERY_DECODER)
@@ -68,7 +67,7 @@ def test_unreadable_files_are_skipped_or_raised(name, decoder, caplog):
 @pytest.mark.parametrize("decoder", EVERY_DECODER)
 @pytest.mark.parametrize("name", ["concat_44100_then_48000.mp3", "concat_stereo_then_mono.mp3"])
 def test_both_parts_of_joined_files_come_out(name, decoder):
-    parts = open_track(str(ZOO / name), decoder).parts
+    parts = opened(ZOO / name).parts
     assert [(part.num_samples, part.sample_rate, part.channels) for part in parts] == (
         [(235_008, 44_100, 2), (226_944, 48_000, 2)]
         if "48000" in name

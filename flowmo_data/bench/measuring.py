@@ -19,12 +19,13 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from flowmo_data.bench.setups import Measurement, Setup
 from flowmo_data.dataset import StreamingAudioDataset
-from flowmo_data.decoding import choose_decoder, load_decoder
-from flowmo_data.packets import MpegPart
-from flowmo_data.parts import Part
-from flowmo_data.resuming import Progress
-from flowmo_data.sharding import Shard
+from flowmo_data.decoding import choose_decoder, load_decoder, read_window
+from flowmo_data.decoding.mpeg_window import find_run
+from flowmo_data.epochs.progress import Progress
+from flowmo_data.epochs.sharding import Shard
 from flowmo_data.sources import find_sources
+from flowmo_data.tracks.mpeg_part import MpegPart
+from flowmo_data.tracks.parts import Part
 
 _DECODER_FRAMES = 192
 """frames that the decoder alone goes through, round and round; held in memory as packets, some 25 MB"""
@@ -156,7 +157,8 @@ def _measure_loader(
 def _measure_decoder(setup: Setup, recorder: Recorder) -> Measurement:
     """The decoder alone, on packets that are in memory, into the buffer that it always uses: the limit."""
     spans = itertools.islice(_dataset(setup).spans(Progress(0, 0), Shard()), _DECODER_FRAMES)
-    frames = [[_decoding(*window) for window in span.timeline.windows(span.start, span.stop)] for span in spans]
+    windows = (span.timeline.windows(span.start, span.stop) for span in spans)
+    frames = [[_decoding(*window, setup.decoder) for window in of_frame] for of_frame in windows]
     started = perf_counter()
 
     def batch_sizes() -> Iterator[int]:
@@ -170,11 +172,11 @@ def _measure_decoder(setup: Setup, recorder: Recorder) -> Measurement:
     return recorder.measure(batch_sizes(), started, lambda: 0)
 
 
-def _decoding(part: Part, start: int, stop: int) -> Callable[[], object]:
+def _decoding(part: Part, start: int, stop: int, decoder: str) -> Callable[[], object]:
     """Decoding a window of a part: of MPEG audio the decoder alone, of anything else with the reading."""
     if isinstance(part, MpegPart):
-        return partial(load_decoder(part.decoder), part.run(start, stop))
-    return partial(part.read, start, stop)
+        return partial(load_decoder(decoder), find_run(part, start, stop))
+    return partial(read_window, part, start, stop, decoder)
 
 
 def _dataset(setup: Setup, **options: Any) -> StreamingAudioDataset:

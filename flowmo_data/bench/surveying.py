@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from flowmo_data.epochs.framing import frame_starts
 from flowmo_data.errors import AudioFileError
-from flowmo_data.framing import frame_starts
-from flowmo_data.timeline import at_sample_rate
-from flowmo_data.tracks import open_track
+from flowmo_data.sources import Source
+from flowmo_data.tracks.track import at_sample_rate, open_track
 
 
 @dataclass
@@ -26,13 +26,13 @@ class Survey:
     """what is wrong with each file that cannot be read"""
 
 
-def survey(paths: Iterable[str], *, sr: int, samples_per_frame: int, decoder: str) -> Survey:
+def survey(paths: Iterable[str], *, sr: int, samples_per_frame: int) -> Survey:
     """Look at files, decoding nothing."""
     total = Survey()
     for path in paths:
         total.num_files += 1
         try:
-            timeline = at_sample_rate(open_track(path, decoder), sr, on_other_rate="resample")
+            timeline = at_sample_rate(open_track(Source.at(path)), sr, on_other_rate="resample")
         except AudioFileError as error:
             total.unreadable.append(str(error))
             continue

@@ -1,6 +1,6 @@
-"""From runs of packets to samples: one module per decoder, the choice between them, and what to do with damage."""
+"""Decode last: from spans to samples. A new decoder is a module here, and a line in `registry`."""
 
-from flowmo_data.decoding.choosing import DECODERS, Decode, choose_decoder, load_decoder
-from flowmo_data.decoding.recovery import decode_run
+from flowmo_data.decoding.reading import fill_frame, read_window
+from flowmo_data.decoding.registry import DECODERS, choose_decoder, load_decoder
 
-__all__ = ["DECODERS", "Decode", "choose_decoder", "decode_run", "load_decoder"]
+__all__ = ["DECODERS", "choose_decoder", "fill_frame", "load_decoder", "read_window"]

@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from flowmo_data.mpeg import Run
-from flowmo_data.mpeg.headers import parse_header
 from flowmo_data.runtime.resources import HAS_MEMORY_FILES, open_memory_file
 from flowmo_data.runtime.scratch import scratch
+from flowmo_data.tracks.mpeg import Run
+from flowmo_data.tracks.mpeg.headers import parse_header
 
 _DROPPED_SAMPLES = 529
 _XING_BYTES = 12

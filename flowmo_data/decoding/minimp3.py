@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from minimp3py import backend
 
-from flowmo_data.mpeg import Run
-from flowmo_data.mpeg.tags import parse_info_packet
 from flowmo_data.runtime.scratch import scratch
+from flowmo_data.tracks.mpeg import Run
+from flowmo_data.tracks.mpeg.tags import parse_info_packet
 
 _LEAKS = version("minimp3py") == "0.2.3"
 _REFERENCES = 3

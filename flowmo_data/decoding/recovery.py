@@ -8,9 +8,9 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from flowmo_data.decoding.choosing import Decode
+from flowmo_data.decoding.registry import Decode
 from flowmo_data.errors import FlowmoDataError
-from flowmo_data.mpeg import Run
+from flowmo_data.tracks.mpeg import Run
 
 logger = logging.getLogger(__name__)
 

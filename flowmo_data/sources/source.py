@@ -87,6 +87,10 @@ class Source:
         except OSError as error:
             raise file_error(self.path, error) from error
 
+    def check_unchanged(self) -> None:
+        """Raise `AudioFileError` if the file is gone, or its state is not what it was."""
+        self.check(Source.at(self.path).stamp)
+
     def _is_same(self, stamp: Stamp) -> bool:
         if stamp == self.stamp or not self.indexed:
             return stamp == self.stamp

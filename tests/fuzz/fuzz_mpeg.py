@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Coverage-guided fuzzing of `flowmo_data.mpeg`, with atheris: `fuzz_mpeg.py SEEDS -max_total_time=180`.
+"""Coverage-guided fuzzing of `flowmo_data.tracks.mpeg`, with atheris: `fuzz_mpeg.py SEEDS -max_total_time=180`.
 
 What atheris 3.0.0 instruments grows by some 200 kB a run, so an hour is many short turns, with `-rss_limit_mb=0`. The
 arguments are libFuzzer's: SEEDS is a folder of files to start from, to which new ones are added. `--seeds FOLDER`
@@ -16,7 +16,7 @@ import atheris
 TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS), str(Path(__file__).parent)]
 
-with atheris.instrument_imports(include=["flowmo_data.mpeg"]):
+with atheris.instrument_imports(include=["flowmo_data.tracks.mpeg"]):
     from invariants import check_walk
 
 MOST_SEED_BYTES = 20_000

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from flowmo_data.mpeg import build_run, missing_packets, packet_range, walk
-from flowmo_data.mpeg.headers import parse_header, stream_key
+from flowmo_data.tracks.mpeg import build_run, missing_packets, packet_range, walk
+from flowmo_data.tracks.mpeg.headers import parse_header, stream_key
 
 MOST_READ = 40
 """bytes read for each byte of the file, at most, beside a few chunks"""

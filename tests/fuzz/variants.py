@@ -15,16 +15,16 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 import torch
-from builders import CORPUS, DATA, ZOO, expected_zoo, music, packets_of, walk_bytes
+from builders import CORPUS, DATA, ZOO, expected_zoo, music, opened, packets_of, read, walk_bytes
 from invariants import check_walk
 from mutations import Mutation, mutate
 
 from flowmo_data import AudioFileError, StreamingAudioDataset
-from flowmo_data.mpeg import Section
-from flowmo_data.mpeg.tags import audio_end, tag_end
-from flowmo_data.packets import MpegPart
-from flowmo_data.timeline import Timeline, at_sample_rate
-from flowmo_data.tracks import Track, open_track
+from flowmo_data.decoding import fill_frame
+from flowmo_data.tracks.mpeg import Section
+from flowmo_data.tracks.mpeg.tags import audio_end, tag_end
+from flowmo_data.tracks.mpeg_part import MpegPart
+from flowmo_data.tracks.track import Timeline, Track, at_sample_rate
 
 MOST_PACKETS = 48
 """of a file that is mutated: about a second"""
@@ -122,7 +122,7 @@ def layer_one(header: bytes) -> bytes:
 
 def walk_length(header: bytes) -> int:
     """Bytes of a packet with this header."""
-    from flowmo_data.mpeg.headers import parse_header
+    from flowmo_data.tracks.mpeg.headers import parse_header
 
     parsed = parse_header(header)
     assert parsed is not None
@@ -142,10 +142,10 @@ def load_bases(folder: Path, decoder: str) -> list[Base]:
     for name, data in base_files().items():
         path = folder / "base.mp3"
         path.write_bytes(data)
-        (part,) = open_track(str(path), decoder).parts
+        (part,) = opened(path).parts
         assert isinstance(part, MpegPart)
         assert not part.section.gaps
-        window = part.read(0, part.num_samples)
+        window = read(part, 0, part.num_samples, decoder)
         bases.append(Base(name, data, part.section, window.samples.copy(), packets_needed(data, part.section)))
     return bases
 
@@ -209,10 +209,10 @@ def stream(path: Path, **options: Any) -> tuple[list[dict[str, Any]], int]:
         logger.removeHandler(warned)
     if not warned.some:
         return frames, 0
-    track = open_track(str(path), options["decoder"])
+    track = opened(path)
     timeline = at_sample_rate(track, options["sr"], on_other_rate="resample")
     frame = torch.empty(options["channels"], options["samples_per_frame"])
-    return frames, sum(timeline.read_into(emitted["start"], frame).num_lost for emitted in frames)
+    return frames, sum(fill_frame(timeline, emitted["start"], frame, options["decoder"]).num_lost for emitted in frames)
 
 
 class _Warned(logging.Handler):
@@ -226,7 +226,7 @@ class _Warned(logging.Handler):
 
 def _opened(path: Path, decoder: str) -> Track | None:
     try:
-        return open_track(str(path), decoder)
+        return opened(path)
     except AudioFileError:
         return None
 

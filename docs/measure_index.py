@@ -1,0 +1,139 @@
+"""What an index costs and gives: `python docs/measure_index.py FOLDER`.
+
+Measures indexing FOLDER with one and two processes, the index's size, a random frame of a random file with and without
+the index, and planning and resuming an epoch of 10,000,000 frames. Prints a line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import statistics
+import sys
+import tempfile
+import tracemalloc
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+
+from flowmo_data.dataset import StreamingAudioDataset
+from flowmo_data.decoding import choose_decoder, fill_frame
+from flowmo_data.epochs.progress import Progress
+from flowmo_data.epochs.sharding import Shard
+from flowmo_data.sources import Source, find_sources
+from flowmo_data.tracks.index import AudioIndex
+from flowmo_data.tracks.index.columns import one_chunk
+from flowmo_data.tracks.index.schema import import_pyarrow, schema
+from flowmo_data.tracks.track import Timeline, open_track
+
+_SAMPLES_PER_FRAME = 196_608
+_FRAMES = 200
+_SYNTHETIC_FILES = 1_000_000
+_SYNTHETIC_SAMPLES = (1_500_000, 2_220_000)
+"""of a file: some ten frames"""
+
+
+def measure_building(folder: str) -> dict[str, float]:
+    """Seconds to index a folder with one process, two, and again when nothing has changed; and the index's size."""
+    values: dict[str, float] = {}
+    for name, num_workers in (("one", 0), ("two", 2)):
+        started = perf_counter()
+        index = AudioIndex.build(folder, num_workers=num_workers)
+        values[f"seconds_with_{name}"] = perf_counter() - started
+    started = perf_counter()
+    AudioIndex.build(folder, previous=index)
+    values["seconds_unchanged"] = perf_counter() - started
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / "index.parquet"
+        index.save(path)
+        hours = float(index.columns.seconds().sum()) / 3_600
+        return {"files": len(index), "hours": hours, "index_bytes": path.stat().st_size, **values}
+
+
+def measure_reading(folder: str) -> dict[str, float]:
+    """Median seconds of a random frame of a random file: already open, by the index, and opened for it."""
+    paths = list(find_sources(folder))
+    columns = AudioIndex.build(folder).columns
+    opened = [Timeline(path, open_track(Source.at(path)).parts) for path in paths]
+    long_enough = [file for file, timeline in enumerate(opened) if timeline.num_samples > _SAMPLES_PER_FRAME]
+    draw = random.Random(0)
+    places = []
+    for _ in range(_FRAMES):
+        file = draw.choice(long_enough)
+        places.append((file, draw.randrange(opened[file].num_samples - _SAMPLES_PER_FRAME)))
+    ways: dict[str, Callable[[int], Timeline]] = {
+        "open": opened.__getitem__,
+        "index": lambda file: Timeline(paths[file], columns.track(file).parts),
+        "walk": lambda file: Timeline(paths[file], open_track(Source.at(paths[file])).parts),
+    }
+    frame = torch.empty(2, _SAMPLES_PER_FRAME)
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for file, start in places:
+        for name, timeline in ways.items():
+            seconds[name].append(_seconds(partial(_read, timeline, file, start, frame)))
+    return {f"seconds_{name}": statistics.median(values) for name, values in seconds.items()}
+
+
+def _read(timeline: Callable[[int], Timeline], file: int, start: int, frame: torch.Tensor) -> None:
+    fill_frame(timeline(file), start, frame, choose_decoder("auto"))
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = perf_counter()
+    work()
+    return perf_counter() - started
+
+
+def measure_planning(folder: str) -> dict[str, float]:
+    """Seconds and memory from holding an index of a million files to the first span at a random place of an epoch."""
+    index = _synthetic_index(folder)
+    started = perf_counter()
+    frames = _resume(index)
+    seconds = perf_counter() - started
+    index = AudioIndex(index.table, index.root)  # nothing is worked out yet
+    tracemalloc.start()
+    _resume(index)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return {"planned_frames": frames, "planning_seconds": seconds, "planning_bytes": peak_bytes}
+
+
+def _resume(index: AudioIndex) -> int:
+    """Find the first span after a random place of an epoch; gives the epoch's number of frames."""
+    dataset = StreamingAudioDataset(index, shuffle_buffer_size=None)
+    frames = len(dataset)
+    next(dataset.spans(Progress(3, 0, random.Random(0).randrange(frames)), Shard()))
+    return frames
+
+
+def _synthetic_index(folder: str) -> AudioIndex:
+    """An index of a million files, which are not there, each like the first file of the folder but for its length."""
+    pa = import_pyarrow()
+    row = AudioIndex.build(folder).table.slice(0, 1).to_pylist()[0]
+    lengths = np.random.default_rng(0).integers(*_SYNTHETIC_SAMPLES, _SYNTHETIC_FILES)
+    one = pa.Table.from_pylist([row], schema=schema())
+    table = one.take(pa.array(np.zeros(_SYNTHETIC_FILES, np.int64)))
+    part = one_chunk(table["parts"])
+    fields = {field.name: part.values.field(field.name) for field in part.type.value_type}
+    fields["num_samples"] = pa.array(lengths)
+    struct = pa.StructArray.from_arrays(list(fields.values()), fields=list(part.type.value_type))
+    parts = pa.ListArray.from_arrays(part.offsets, struct)
+    names = pa.array([f"{number // 1_000:05d}/{number:08d}.mp3" for number in range(_SYNTHETIC_FILES)])
+    columns = {"path": names, "num_samples": pa.array(lengths), "parts": parts}
+    table = pa.table([columns.get(name, table[name]) for name in schema().names], schema=schema())
+    return AudioIndex(table, os.path.abspath(folder))
+
+
+def measure(folder: str) -> dict[str, Any]:
+    """All of it."""
+    return {**measure_building(folder), **measure_reading(folder), **measure_planning(folder)}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(measure(sys.argv[1])) + "\n")

@@ -1,0 +1,18 @@
+"""The command `flowmo-data`. Exit status: 0 done, 1 failed, 2 wrong usage."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+
+def main() -> None:
+    """Run the command line, or say what it needs."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # where a terminal knows ASCII only
+    try:
+        from flowmo_data.cli.group import flowmo_data_command
+    except ModuleNotFoundError as error:
+        sys.exit(f"flowmo-data needs the package {error.name}: pip install 'flowmo_data[cli]'")
+    flowmo_data_command()

@@ -1,0 +1,172 @@
+"""`flowmo-data bench`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flowmo_data.bench.baselines import import_librosa
+from flowmo_data.bench.demo import NUM_FILES, default_folder, make_demo
+from flowmo_data.bench.plotting import draw
+from flowmo_data.bench.reporting import Result, as_json, machine, recommendation, results_table
+from flowmo_data.bench.running import run_setups
+from flowmo_data.bench.setups import BASELINES, Setup
+from flowmo_data.bench.surveying import Survey, survey
+from flowmo_data.cli.console import SpacedLists, check_writable, console, plain_errors, progress
+from flowmo_data.cli.figures import check_format
+from flowmo_data.decoding import DECODERS, choose_decoder
+from flowmo_data.errors import FlowmoDataError, counted
+from flowmo_data.runtime.processes import num_cores
+from flowmo_data.sources import find_sources
+
+_SAMPLE_RATE = 44_100
+
+
+@click.command(cls=SpacedLists)
+@click.argument("folder", required=False)
+@click.option("--demo", is_flag=True, help=f"Use a synthetic corpus of {NUM_FILES} files, made on first use.")
+@click.option(
+    "--workers",
+    multiple=True,
+    default=(0, 1, 2),
+    type=click.IntRange(0),
+    metavar="N ...",
+    help="Numbers of DataLoader workers.  [default: 0 1 2]",
+)
+@click.option(
+    "--decode-threads",
+    multiple=True,
+    default=(0,),
+    type=click.IntRange(0),
+    metavar="N ...",
+    help="Numbers of decode threads in each worker.  [default: 0]",
+)
+@click.option(
+    "--baselines",
+    multiple=True,
+    type=click.Choice(BASELINES),
+    metavar="NAME ...",
+    help="Usual loaders to measure too: whole-file, librosa.",
+)
+@click.option("--decoder", default="auto", show_default=True, type=click.Choice(["auto", *DECODERS]))
+@click.option("--batch-size", default=32, show_default=True, type=click.IntRange(1))
+@click.option("--samples-per-frame", default=196_608, show_default=True, type=click.IntRange(1))
+@click.option("--shuffle-buffer-size", default=1_000, show_default=True, type=click.IntRange(1))
+@click.option("--warmup", default=5, show_default=True, type=click.IntRange(1), help="Batches before the clock starts.")
+@click.option("--batches", default=50, show_default=True, type=click.IntRange(1), help="Batches that are timed.")
+@click.option("--seed", default=42, show_default=True, type=click.IntRange(0))
+@click.option("--repeats", default=3, show_default=True, type=click.IntRange(1), help="Runs of each configuration.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Write every run there.")
+@click.option("--plot", "plot_path", type=click.Path(path_type=Path, dir_okay=False), help="Draw a picture there.")
+@plain_errors
+def bench(
+    folder: str | None,
+    demo: bool,
+    workers: Sequence[int],
+    decode_threads: Sequence[int],
+    baselines: Sequence[str],
+    repeats: int,
+    json_path: Path | None,
+    plot_path: Path | None,
+    **options: Any,
+) -> None:
+    """Measure how fast frames come from FOLDER: by workers and threads, against the decoder alone and usual loaders.
+
+    FOLDER is a folder of audio, a file or a glob. Every configuration runs in a process of its own, in turn, --repeats
+    times. The first batch and the steady state are measured apart. "decoder alone" is one core decoding the same
+    packets with nothing else to do; "of limit" compares with that, times the cores in use.
+
+    Lists are given with spaces: --workers 0 1 2 4.
+    """  # fmt: skip
+    if folder is None and not demo:
+        raise click.UsageError("give a FOLDER of audio, or --demo for a synthetic one")
+    if folder is not None and demo:
+        raise click.UsageError(f"give the folder {folder} or --demo, not both")
+    options["decoder"] = choose_decoder(options["decoder"])
+    if json_path:
+        check_writable(json_path, "--json")
+    if plot_path:
+        check_format(plot_path)
+        check_writable(plot_path, "--plot")
+    if "librosa" in baselines:
+        import_librosa()
+    folder = folder or str(_demo_folder())
+    corpus = _survey(folder, options)
+    _describe(corpus, options, max(workers))
+    setups = _setups(folder, workers, decode_threads, baselines, options)
+    batches = options["warmup"] + options["batches"]
+    with progress(timed=False) as display:
+        tasks = [display.add_task(each.name, total=repeats * batches) for each in setups]
+
+        def on_batch(index: int, number: int) -> None:
+            if number <= batches:  # where epochs end inside, some batches are short, and there are more of them
+                display.advance(tasks[index])
+
+        runs = run_setups(setups, repeats=repeats, on_batch=on_batch)
+    limit, *results = [Result(setup, each) for setup, each in zip(setups, runs, strict=True)]
+    console.print(results_table([limit, *results], limit))
+    console.print(recommendation(results, limit), highlight=False)
+    if json_path:
+        json_path.write_text(json.dumps(as_json([limit, *results], limit, corpus), indent=1) + "\n")
+    if plot_path:
+        draw(results, limit, plot_path)
+
+
+def _setups(
+    folder: str, workers: Sequence[int], threads: Sequence[int], baselines: Sequence[str], options: dict[str, Any]
+) -> list[Setup]:
+    setups = [Setup(files=(folder,), loader="decoder", **options)]
+    for loader, num_workers, decode_threads in product(
+        ("flowmo_data", "flowmo_data batches"), dict.fromkeys(workers), dict.fromkeys(threads)
+    ):
+        own = {"loader": loader, "num_workers": num_workers, "decode_threads": decode_threads}
+        setups.append(Setup(files=(folder,), **own, **options))
+    for loader in dict.fromkeys(baselines):
+        for num_workers in dict.fromkeys(workers) if loader == "librosa" else (0,):
+            setups.append(Setup(files=(folder,), loader=loader, num_workers=num_workers, **options))
+    return setups
+
+
+def _demo_folder() -> Path:
+    folder = default_folder()
+    with progress() as display:
+        for _ in display.track(make_demo(folder), total=NUM_FILES, description="demo corpus"):
+            pass
+    return folder
+
+
+def _survey(folder: str, options: dict[str, Any]) -> Survey:
+    sources = find_sources(folder)
+    with progress() as display:
+        paths = display.track(sources, total=len(sources), description="reading headers")
+        corpus = survey(paths, sr=_SAMPLE_RATE, samples_per_frame=options["samples_per_frame"])
+    for reason in corpus.unreadable:
+        console.print(f"skipped {reason}", highlight=False, markup=False)
+    if not corpus.num_frames:
+        raise FlowmoDataError(f"{folder}: none of {counted(corpus.num_files, 'file')} can be read")
+    return corpus
+
+
+def _describe(corpus: Survey, options: dict[str, Any], max_workers: int) -> None:
+    here = machine()
+    versions = ", ".join(f"{name} {number}" for name, number in here["versions"].items())
+    needed = (options["warmup"] + options["batches"]) * options["batch_size"]
+    lines = [
+        f"{here['system']}, {here['processor']}, {counted(num_cores(), 'core')}; {versions}; {here['date']}",
+        f"{counted(corpus.num_files, 'file')}, {corpus.hours:.2f} hours, {corpus.num_bytes / 1e6:.0f} MB, "
+        f"{corpus.num_frames} frames an epoch; decoder {options['decoder']}, batches of {options['batch_size']}",
+    ]
+    if corpus.num_frames < needed:
+        lines.append(f"A run takes {needed} frames: it goes through the {corpus.num_frames} of an epoch several times.")
+    if max_workers > corpus.num_files:
+        lines.append(
+            f"{counted(max_workers, 'worker')} for {counted(corpus.num_files, 'file')}: a file goes to one worker, and "
+            "the others are idle."
+        )
+    for line in lines:
+        console.print(line, highlight=False, markup=False)

@@ -1,0 +1,199 @@
+"""`flowmo-data check`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from flowmo_data.cli.console import check_writable, console, plain_errors, progress, say
+from flowmo_data.decoding import DECODERS, choose_decoder
+from flowmo_data.decoding.reading import read_window
+from flowmo_data.errors import AudioFileError, counted, shown
+from flowmo_data.runtime.processes import num_cores, process_map
+from flowmo_data.sources import Source, find_sources
+from flowmo_data.tracks import Loss, Track, open_track
+from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
+
+_FILES_WORTH_A_PROCESS = 20
+"""a process takes some three seconds to start, and decodes ten files a second"""
+_PLACES_SHOWN = 3
+_WINDOW_SAMPLES = 1 << 18
+WHOLE, DAMAGED, UNREADABLE = "whole", "damaged", "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class FileCheck:
+    """What there is of a file."""
+
+    path: str
+    verdict: str
+    """`WHOLE`, `DAMAGED` or `UNREADABLE`"""
+    reason: str = ""
+    """what is wrong, in words"""
+    seconds: float = 0.0
+    """audio that comes out, silence for what is lost inside it included"""
+    losses: tuple[Loss, ...] = ()
+    """what is missing, and what is silence because it cannot be decoded, in the order of the file"""
+
+    @property
+    def seconds_lost(self) -> float:
+        """Audio that is missing or silence."""
+        return sum(loss.seconds for loss in self.losses)
+
+    def as_json(self) -> dict[str, Any]:
+        """For JSON: as the fields, with `seconds_lost`."""
+        losses = [loss._asdict() for loss in self.losses]
+        values = {"path": self.path, "verdict": self.verdict, "reason": self.reason, "seconds": self.seconds}
+        return {**values, "seconds_lost": self.seconds_lost, "losses": losses}
+
+
+def check_file(path: str, decoder: str) -> FileCheck:
+    """Open a file and decode all of it.
+
+    Args:
+        path: the file.
+        decoder: the name of an installed decoder, for MPEG audio.
+    """
+    try:
+        track = open_track(Source.at(path))
+        silences = list(_silences(track, decoder))
+    except AudioFileError as error:
+        return FileCheck(path, UNREADABLE, error.reason)
+    seconds = sum(part.num_samples / part.sample_rate for part in track.parts)
+    losses = tuple(sorted([*track.losses, *silences]))
+    reasons = [track.damage] if track.damage else []
+    if silences:
+        reasons.append(f"{sum(loss.seconds for loss in silences):.2f} s of it cannot be decoded and are silence")
+    return FileCheck(path, DAMAGED if reasons else WHOLE, "; ".join(reasons), seconds, losses)
+
+
+def _silences(track: Track, decoder: str) -> Iterator[Loss]:
+    """The stretches that cannot be decoded."""
+    before = 0.0  # seconds of the parts before
+    for part in track.parts:
+        begin = end = 0
+        for start in range(0, part.num_samples, _WINDOW_SAMPLES):
+            window = read_window(part, start, min(start + _WINDOW_SAMPLES, part.num_samples), decoder)
+            for first, stop in sorted(window.lost):
+                if start + first > end:
+                    if end > begin:
+                        yield Loss(before + begin / part.sample_rate, (end - begin) / part.sample_rate)
+                    begin = start + first
+                end = start + stop
+        if end > begin:
+            yield Loss(before + begin / part.sample_rate, (end - begin) / part.sample_rate)
+        before += part.num_samples / part.sample_rate
+
+
+@click.command()
+@click.argument("folder")
+@click.option("--decoder", default="auto", show_default=True, type=click.Choice(["auto", *DECODERS]))
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    help="Processes that decode; 0 decodes in this one.  [default: one for each core]",
+)
+@click.option(
+    "--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Write what was found there."
+)
+@click.option(
+    "--quarantine",
+    "quarantine_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the paths of the files that are not whole there, one in each line, for exclude=.",
+)
+@plain_errors
+def check(folder: str, decoder: str, workers: int | None, json_path: Path | None, quarantine_path: Path | None) -> None:
+    """Decode all files in FOLDER, and say which are whole, damaged (where, and how much is lost) or unreadable (why).
+
+    FOLDER is a folder of audio, a file, a glob or an index. Damaged files are streamed all the same, without what is
+    lost; unreadable ones are skipped. StreamingAudioDataset(..., exclude="LIST.txt") leaves both out.
+
+    Exit status: 0 where all files are whole, 1 where one is not.
+    """
+    decoder = choose_decoder(decoder)
+    for path, option in ((json_path, "--json"), (quarantine_path, "--quarantine")):
+        if path:
+            check_writable(path, option)
+    checks = _check_all(folder, decoder, workers)
+    not_whole = [each for each in checks if each.verdict != WHOLE]
+    if not_whole:
+        console.print(_table(not_whole, folder))
+    say(_summary(checks))
+    if json_path:
+        json_path.write_text(json.dumps({"decoder": decoder, "files": [each.as_json() for each in checks]}, indent=1))
+    if quarantine_path:
+        _write_list(quarantine_path, [each.path for each in not_whole])
+    if not_whole:
+        sys.exit(1)
+
+
+def _check_all(folder: str, decoder: str, workers: int | None) -> list[FileCheck]:
+    sources: Sequence[str] = find_sources(folder)
+    if folder.endswith(INDEX_SUFFIX):
+        columns = AudioIndex.load(folder).columns
+        sources = [columns.path(index) for index in range(len(columns))]
+    workers = min(num_cores() if workers is None else workers, len(sources) // _FILES_WORTH_A_PROCESS)
+    checks = process_map(partial(check_file, decoder=decoder), sources, num_processes=workers)
+    with progress() as display:
+        return list(display.track(checks, total=len(sources), description="decoding"))
+
+
+def _table(checks: Sequence[FileCheck], folder: str) -> Table:
+    table = Table("file", "verdict", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("lost, s", justify="right")
+    table.add_column("where")
+    table.add_column("why", ratio=1)
+    root = folder if os.path.isdir(folder) else "."
+    for each in checks:
+        lost = "all" if each.verdict == UNREADABLE else f"{each.seconds_lost:.2f}"
+        cells = (shown(os.path.relpath(each.path, root)), each.verdict, lost, _places(each), shown(each.reason))
+        table.add_row(*(Text(cell, overflow="fold") for cell in cells))
+    return table
+
+
+def _places(check: FileCheck) -> str:
+    places = [f"{_clock(loss.start_seconds)} ({loss.seconds:.2f} s)" for loss in check.losses[:_PLACES_SHOWN]]
+    more = len(check.losses) - len(places)
+    return "\n".join([*places, *([f"and {more:,} more"] if more else [])])
+
+
+def _clock(seconds: float) -> str:
+    """As players show it.
+
+    >>> _clock(3_723.4)
+    '62:03.4'
+    """
+    minutes, tenths = divmod(round(seconds * 10), 600)
+    return f"{minutes}:{tenths / 10:04.1f}"
+
+
+def _summary(checks: Sequence[FileCheck]) -> str:
+    by_verdict = {
+        verdict: [each for each in checks if each.verdict == verdict] for verdict in (WHOLE, DAMAGED, UNREADABLE)
+    }
+    hours = sum(each.seconds for each in checks) / 3_600
+    lost = sum(each.seconds_lost for each in by_verdict[DAMAGED])
+    numbers = ", ".join(f"{len(found):,} {verdict}" for verdict, found in by_verdict.items())
+    return f"{counted(len(checks), 'file')}, {hours:.2f} hours: {numbers}; {lost:.2f} s lost of the damaged ones"
+
+
+def _write_list(path: Path, files: Sequence[str]) -> None:
+    """One path in each line. A path with a line break in it would be read as two, so that it is left out, and told."""
+    lines = [os.fsencode(file) for file in files if "\n" not in file]
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    say(f"{path}: {counted(len(lines), 'path')}, for StreamingAudioDataset(..., exclude={str(path)!r})")
+    for file in files:
+        if "\n" in file:
+            say(f"not in {path}, which has a path in each line: {shown(file)}; rename it")

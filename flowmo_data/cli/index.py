@@ -1,0 +1,87 @@
+"""`flowmo-data index`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from flowmo_data.cli.console import check_writable, console, plain_errors, progress, reasons_table, say
+from flowmo_data.errors import FilesError, FilesNotFoundError, FlowmoDataError, IndexVersionError, counted
+from flowmo_data.runtime.processes import num_cores
+from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
+
+
+@click.command()
+@click.argument("folder")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The index: NAME.parquet."
+)
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder that the index's paths are relative to.  [default: FOLDER]",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    help="Processes that read; 0 reads in this one.  [default: one for each core]",
+)
+@click.option("--fresh", is_flag=True, help="Read all files again, changed or not.")
+@plain_errors
+def index(folder: str, output: Path, root: Path | None, workers: int | None, fresh: bool) -> None:
+    """Read the lengths of all files in FOLDER, and where their packets are, into an index.
+
+    FOLDER is a folder of audio, a file or a glob. Give the index to StreamingAudioDataset in place of the folder:
+    ranks then have equally many frames, lengths are known, and any frame is found at once. Nothing is decoded.
+
+    Where the index exists already, only files that have changed are read.
+    """
+    if output.suffix != INDEX_SUFFIX:
+        raise click.UsageError(f"-o {output}: the name of an index ends in {INDEX_SUFFIX}")
+    if folder.endswith(INDEX_SUFFIX):
+        raise click.UsageError(f"{folder} is an index; give the folder that it is of, and it is updated")
+    previous = _previous(output, root or Path(folder))
+    check_writable(output, "-o")
+    built = build_with_progress(folder, root=root, previous=None if fresh else previous, workers=workers)
+    bad = built.bad_files()
+    if bad:
+        console.print(reasons_table("cannot be read", bad, built.root))
+    if len(bad) == len(built):
+        raise FlowmoDataError(f"{folder}: none of {counted(len(bad), 'file')} can be read; nothing is written")
+    built.save(output)
+    hours = float(built.columns.seconds().sum()) / 3_600
+    say(f"{output}: {counted(len(built) - len(bad), 'file')}, {hours:,.2f} hours; {counted(len(bad), 'bad file')}")
+
+
+def build_with_progress(
+    folder: str, *, root: Path | None = None, previous: AudioIndex | None = None, workers: int | None = None
+) -> AudioIndex:
+    """Build an index, and show how far that is."""
+    with progress() as display:
+        task = display.add_task("reading packets", total=None)
+        return AudioIndex.build(
+            folder,
+            root=root,
+            previous=previous,
+            num_workers=num_cores() if workers is None else workers,
+            on_files=lambda done, total: display.update(task, completed=done, total=total),
+        )
+
+
+def _previous(output: Path, root: Path) -> AudioIndex | None:
+    """The index that is there; an error where something else is, which is not to be lost."""
+    if not output.exists():
+        return None
+    try:
+        return AudioIndex.load(output)
+    except IndexVersionError:
+        say(f"{output}: made by another version; all files are read again")
+        return None
+    except FilesNotFoundError:  # its files have moved
+        try:
+            return AudioIndex.load(output, root=root)
+        except FilesNotFoundError:
+            return None
+    except FilesError as error:
+        raise FlowmoDataError(f"{error}, or delete it, or choose another name") from error

@@ -1,0 +1,84 @@
+"""`flowmo-data inspect`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich import box
+from rich.table import Table
+
+from flowmo_data.cli.console import check_writable, console, plain_errors, reasons_table, say
+from flowmo_data.cli.figures import check_format
+from flowmo_data.cli.index import build_with_progress
+from flowmo_data.cli.summary import draw_summary, summarize
+from flowmo_data.errors import FlowmoDataError, counted
+from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
+
+
+@click.command()
+@click.argument("files", metavar="FOLDER|INDEX")
+@click.option("--sr", default=44_100, show_default=True, type=click.IntRange(1), help="Sample rate of frames, Hz.")
+@click.option("--samples-per-frame", default=196_608, show_default=True, type=click.IntRange(1))
+@click.option("--workers", type=click.IntRange(0), help="Processes that read a folder.  [default: one for each core]")
+@click.option("--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures there.")
+@click.option("--plot", "plot_path", type=click.Path(path_type=Path, dir_okay=False), help="Draw a picture there.")
+@plain_errors
+def inspect(
+    files: str, sr: int, samples_per_frame: int, workers: int | None, json_path: Path | None, plot_path: Path | None
+) -> None:
+    """Say what is in a folder of audio, or in an index: hours, formats, rates, lengths, and what is wrong."""
+    if json_path:
+        check_writable(json_path, "--json")
+    if plot_path:
+        check_format(plot_path)
+        check_writable(plot_path, "--plot")
+    index = AudioIndex.load(files) if files.endswith(INDEX_SUFFIX) else build_with_progress(files, workers=workers)
+    summary = summarize(index, sr=sr, samples_per_frame=samples_per_frame)
+    _print(summary)
+    if not summary["files"]:
+        raise FlowmoDataError(f"{files}: none of {counted(len(index), 'file')} can be read")
+    if json_path:
+        json_path.write_text(json.dumps(summary, indent=1) + "\n")
+    if plot_path:
+        draw_summary(index, summary, plot_path)
+
+
+def _print(summary: dict[str, Any]) -> None:
+    pad, drop = summary["frames_per_epoch"]["pad"], summary["frames_per_epoch"]["drop"]
+    lines = [
+        f"{summary['root']}: {counted(summary['files'], 'file')}, {summary['hours']:,.2f} hours, "
+        f"{summary['bytes'] / 1e6:,.1f} MB",
+        f"{pad:,} frames of {summary['samples_per_frame']:,} samples an epoch ({drop:,} with framing='drop'), at "
+        f"{summary['sr']:,} Hz",
+    ]
+    for line in lines:
+        say(line)
+    if summary["files"]:
+        console.print(_kinds_table(summary))
+        console.print(_quantiles_table(summary))
+    for title, files in (("damaged", summary["damaged_files"]), ("cannot be read", summary["bad_files"])):
+        if files:
+            console.print(reasons_table(title, files, summary["root"]))
+
+
+def _kinds_table(summary: dict[str, Any]) -> Table:
+    table = Table("", "", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("files", justify="right")
+    table.add_column("hours", justify="right")
+    for title, key in (("format", "formats"), ("sample rate, Hz", "sample_rates"), ("channels", "channels")):
+        for name, sums in summary[key].items():
+            table.add_row(title, name, f"{sums['files']:,}", f"{sums['hours']:,.2f}")
+            title = ""
+    return table
+
+
+def _quantiles_table(summary: dict[str, Any]) -> Table:
+    table = Table("of a file", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("least", "quarter", "median", "3 quarters", "most"):
+        table.add_column(name, justify="right")
+    table.add_row("seconds", *(f"{value:,.1f}" for value in summary["seconds"].values()))
+    table.add_row("kbit/s", *(f"{value:,.0f}" for value in summary["kilobits_per_second"].values()))
+    return table

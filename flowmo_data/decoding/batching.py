@@ -1,0 +1,107 @@
+"""Frames side by side in one batch: the memory they are decoded into, and the batch that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from multiprocessing.reduction import ForkingPickler
+from typing import Any, NamedTuple
+
+import torch
+from torch.multiprocessing.reductions import reduce_tensor
+from torch.utils.data import default_collate
+from torch.utils.data._utils.collate import default_collate_fn_map
+from torch.utils.data._utils.fetch import _IterableDatasetFetcher
+
+from flowmo_data.epochs.sharding import callers
+from flowmo_data.errors import OptionError
+from flowmo_data.runtime.batch_memory import batch_memory, head
+
+
+class Frame(torch.Tensor):
+    """A tensor that the DataLoader's standard collate function puts into memory that is used again.
+
+    It is a plain tensor in all else, and whatever is computed from it is one.
+    """
+
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
+
+
+def _collate_frames(frames: Sequence[torch.Tensor], **_: Any) -> torch.Tensor:
+    if any(frame.shape != frames[0].shape or frame.dtype != frames[0].dtype for frame in frames):
+        plain: torch.Tensor = default_collate([frame.as_subclass(torch.Tensor) for frame in frames])
+        return plain
+    batch = batch_memory().take((len(frames), *frames[0].shape), frames[0].dtype)
+    torch.stack(tuple(frames), out=batch)
+    return batch
+
+
+default_collate_fn_map[Frame] = _collate_frames  # how default_collate is extended, by its documentation
+
+
+def _reduce_frame(frame: Frame) -> Any:
+    return reduce_tensor(frame.as_subclass(torch.Tensor))  # type: ignore[no-untyped-call]
+
+
+ForkingPickler.register(Frame, _reduce_frame)
+
+
+def check_not_batched_again() -> None:
+    """Raise if a DataLoader is about to make batches of batches.
+
+    Raises:
+        OptionError: its own batch size is set.
+    """
+    for caller in callers():
+        if isinstance(caller, _IterableDatasetFetcher) and caller.auto_collation:
+            raise OptionError(
+                "batch_size= is set for the dataset and for the DataLoader, which would give batches of batches: "
+                "take DataLoader(dataset, batch_size=None), or leave the dataset's out"
+            )
+
+
+class Slot(NamedTuple):
+    """Where a frame is decoded into."""
+
+    frame: torch.Tensor
+    """`(channels, samples_per_frame)`, uninitialised"""
+    batch: torch.Tensor | None = None
+    """the batch that it is part of, `(batch_size, channels, samples_per_frame)`; None where it stands alone"""
+    place: int = 0
+    """its index in the batch"""
+
+
+def frame_slots(batch_size: int | None, channels: int, samples_per_frame: int, dtype: torch.dtype) -> Iterator[Slot]:
+    """Slots without end: alone, or one after the other in batches of `batch_size`."""
+    while batch_size is None:
+        yield Slot(batch_memory().take((channels, samples_per_frame), dtype, leaves=False).as_subclass(Frame))
+    while True:
+        batch = batch_memory().take((batch_size, channels, samples_per_frame), dtype)
+        for place, frame in enumerate(batch.unbind()):
+            yield Slot(frame, batch, place)
+
+
+def batches(items: Iterable[tuple[Any, Slot]], batch_size: int) -> Iterator[Any]:
+    """What is emitted for frames, put together `batch_size` at a time as the DataLoader does it; the last may be fewer.
+
+    Args:
+        items: tensors, or dictionaries with tensors among them, each with the slot that its frame was decoded into.
+        batch_size: how many make a batch.
+    """
+    remaining = iter(items)
+    while group := list(islice(remaining, batch_size)):
+        yield _collate([item for item, _ in group], [slot for _, slot in group])
+
+
+def _collate(items: list[Any], slots: list[Slot]) -> Any:
+    if isinstance(items[0], dict):
+        return {key: _collate([item[key] for item in items], slots) for key in items[0]}
+    batch = slots[0].batch
+    if batch is not None and all(
+        item is slot.frame and slot.batch is batch and slot.place == place
+        for place, (item, slot) in enumerate(zip(items, slots, strict=True))
+    ):
+        return batch if len(items) == len(batch) else head(batch, len(items))
+    if all(item is slot.frame for item, slot in zip(items, slots, strict=True)):  # not side by side: one was refused
+        return _collate_frames(items)
+    return default_collate(items)

@@ -1,0 +1,11 @@
+"""Shuffle references: which frames an epoch has, in which order, for which rank and worker."""
+
+from flowmo_data.epochs.error_log import Ledger
+from flowmo_data.epochs.options import Options
+from flowmo_data.epochs.progress import Position, Progress
+from flowmo_data.epochs.report import Report
+from flowmo_data.epochs.sharding import Shard
+from flowmo_data.epochs.span import Span, Stream
+from flowmo_data.epochs.stream import Files, open_stream
+
+__all__ = ["Files", "Ledger", "Options", "Position", "Progress", "Report", "Shard", "Span", "Stream", "open_stream"]

@@ -1,0 +1,153 @@
+"""The frames of an epoch where an index tells all lengths: one order for all, dealt out frame by frame.
+
+    place in the epoch's order      0   1   2   3   4   5   6   7   8   9  10  11  12 ...
+    rank                            0   1   0   1   0   1   0   1   0   1   0   1   0
+    a rank's frame                  0   0   1   1   2   2   3   3   4   4   5   5   6
+    worker, batches of 2            0   0   0   0   1   1   1   1   0   0   0   0   1
+
+Here with 2 ranks of 2 workers each. Ranks take turns frame by frame, and the workers of a rank batch by batch, as the
+DataLoader asks them. So the ranks' n-th batches together are the same frames however many ranks and workers there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property, lru_cache
+from itertools import count
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flowmo_data.epochs.error_log import Ledger
+from flowmo_data.epochs.from_files import as_wanted
+from flowmo_data.epochs.options import Options
+from flowmo_data.epochs.plan import EpochPlan, frames_per_epoch
+from flowmo_data.epochs.progress import VERSION, Progress
+from flowmo_data.epochs.randomness import Purpose, below, random_bits
+from flowmo_data.epochs.sharding import Shard
+from flowmo_data.epochs.span import Span
+from flowmo_data.errors import AudioFileError, NoReadableFileError, OptionError, SampleRateError
+from flowmo_data.tracks.index import AudioIndex
+from flowmo_data.tracks.track import at_sample_rate
+
+
+class IndexedStream:
+    """Deals out the frames of an index: a `spans.Stream`."""
+
+    def __init__(self, index: AudioIndex, options: Options, ledger: Ledger) -> None:
+        self.index, self._options, self._ledger = index, options, ledger
+        self._plan = lru_cache(maxsize=1)(self._make_plan)
+
+    @cached_property
+    def _lengths(self) -> npt.NDArray[np.int64]:
+        return self.index.columns.lengths(self._options.sr, on_other_rate=self._options.on_other_rate)
+
+    def _make_plan(self, epoch: int) -> EpochPlan:
+        options = self._options
+        return EpochPlan(
+            self._lengths,
+            samples_per_frame=options.samples_per_frame,
+            framing=options.framing,
+            shuffle=options.shuffle,
+            shuffle_buffer_size=options.shuffle_buffer_size,
+            seed=options.seed,
+            epoch=epoch,
+        )
+
+    @cached_property
+    def frames_per_epoch(self) -> int:
+        """Frames of all ranks: as many in every epoch."""
+        options = self._options
+        return frames_per_epoch(self._lengths, options.samples_per_frame, options.framing, shuffle=options.shuffle)
+
+    def spans(self, progress: Progress, shard: Shard, batch_size: int) -> Iterator[Span]:
+        """See `Stream.spans`: the first is found as fast as any."""
+        if shard.index == 0:
+            self._tell_of_files(progress.epoch)
+        plan = self._plan(progress.epoch)
+        if not len(plan):
+            raise NoReadableFileError(f"no frame in any of {len(self.index)} files of the index; see what was skipped")
+        if not self._frames_of_a_rank(len(plan), shard.world_size):
+            self.check_work(shard)
+        for place in self._places(progress, shard, batch_size):
+            yield self._span(plan, place % len(plan))
+
+    def _places(self, progress: Progress, shard: Shard, batch_size: int) -> Iterator[int]:
+        """The places in the epoch's order that are this shard's."""
+        stop = self._stop(progress, shard)
+        batches_before, items_before = divmod(progress.handed_out, batch_size)
+        for batch in count(batches_before):
+            first = (batch * shard.num_workers + shard.worker) * batch_size  # of the rank's frames
+            skipped = items_before if batch == batches_before else 0
+            for frame in range(first + skipped, first + batch_size):
+                place = progress.begin + frame * shard.world_size + shard.rank
+                if place >= stop:
+                    return
+                yield place
+
+    def _stop(self, progress: Progress, shard: Shard) -> int:
+        """One past the last place that is anybody's."""
+        if self._options.repeat:
+            return self.frames_per_epoch
+        left = self.frames_per_epoch - progress.begin
+        return progress.begin + self._frames_of_a_rank(left, shard.world_size) * shard.world_size
+
+    def _frames_of_a_rank(self, frames: int, world_size: int) -> int:
+        return -(-frames // world_size) if self._options.remainder == "repeat" else frames // world_size
+
+    def _span(self, plan: EpochPlan, place: int) -> Span:
+        file, start = plan[place]
+        track = self.index.columns.track(file)
+        timeline = at_sample_rate(track, self._options.sr, on_other_rate=self._options.on_other_rate)
+        return Span(timeline, start, start + self._options.samples_per_frame, place)
+
+    def after(self, progress: Progress) -> Progress:
+        """The next epoch goes on with the turns of the last: no batch is short between them."""
+        return Progress(progress.epoch + 1, progress.handed_out, progress.begin - self.frames_per_epoch)
+
+    def instead_of(self, span: Span, epoch: int, attempt: int) -> Span | None:
+        """Another frame of the epoch, so that ranks still have equally many."""
+        bits = random_bits(self._options.seed, epoch, Purpose.SUBSTITUTE, span.place, attempt)
+        return self._span(self._plan(epoch), below(bits, self.frames_per_epoch))
+
+    def check_work(self, shard: Shard) -> bool:
+        """See `Stream.check_work`."""
+        if self.frames_per_epoch < shard.world_size:
+            raise OptionError(f"{self.frames_per_epoch} frames are too few for {shard.world_size} ranks")
+        return True
+
+    def num_frames(self, world_size: int) -> int:
+        """See `Stream.num_frames`: as many in every epoch."""
+        if self._options.repeat:
+            raise TypeError("repeat=True: the stream has no end, and so no length")
+        return self._frames_of_a_rank(self.frames_per_epoch, world_size)
+
+    def identity(self, shard: Shard) -> dict[str, Any]:  # noqa: ARG002
+        """See `Stream.identity`: ranks and workers do not matter."""
+        return {
+            "version": VERSION,
+            "num_files": len(self.index),
+            "index": self.index.fingerprint,
+            **self._options.order(),
+        }
+
+    def _tell_of_files(self, epoch: int) -> None:
+        """Tell of what the index knows to be wrong with files."""
+        columns, options = self.index.columns, self._options
+        for file, reason in columns.bad_files().items():
+            self._ledger.refuse(AudioFileError.of(columns.path(file), reason), epoch)
+        odd = set(columns.damaged_files())
+        if options.on_other_rate != "resample":
+            odd.update(columns.files_at_other_rates(options.sr))
+        for file in sorted(odd):
+            try:
+                as_wanted(columns.track(file), options, self._ledger, epoch)
+            except SampleRateError as error:
+                self._ledger.refuse(error, epoch)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"index": self.index, "_options": self._options, "_ledger": self._ledger}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["index"], state["_options"], state["_ledger"])  # type: ignore[misc]

@@ -1,0 +1,107 @@
+"""What a dataset was asked to do, checked when it is made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+
+from flowmo_data.errors import AudioFileError, OptionError
+
+DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.int16)
+FRAMINGS = ("pad", "drop")
+_LARGEST = (1 << 31) - 1
+ON_ERROR = ("skip", "raise")
+REMAINDER = ("drop", "repeat")
+ON_OTHER_RATE = ("resample", "skip", "raise")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options of `StreamingAudioDataset`, which describes them.
+
+    Raises:
+        OptionError: an option has a value that it cannot have; the message says which values it can have.
+    """
+
+    sr: int
+    samples_per_frame: int
+    shuffle_buffer_size: int | None
+    channels: int
+    shuffle: bool
+    seed: int
+    framing: str
+    decoder: str
+    decode_threads: int
+    on_error: str | Callable[[AudioFileError], None]
+    on_other_rate: str
+    dtype: torch.dtype
+    transform: Callable[[torch.Tensor], Any] | None
+    return_info: bool
+    batch_size: int | None
+    repeat: bool
+    remainder: str
+
+    def __post_init__(self) -> None:
+        self._check_number("sr", 1, "a sample rate in Hz, 44100 for instance")
+        self._check_number("samples_per_frame", 1, "the length of a frame in samples, 196608 for instance")
+        if self.shuffle_buffer_size is not None:
+            self._check_number(
+                "shuffle_buffer_size", 1, "how many frames to shuffle among; shuffle=False for file order"
+            )
+        self._check_number("seed", 0, "the seed of all that is random", most=math.inf)
+        self._check_number("decode_threads", 0, "threads that decode ahead; 0 decodes in the calling thread")
+        if self.batch_size is not None:
+            self._check_number("batch_size", 1, "frames in a batch; None emits frames")
+        if self.channels not in (1, 2):
+            raise OptionError(f"channels={self.channels!r}: take 1 (averaged to mono) or 2 (mono is duplicated)")
+        for name in ("shuffle", "return_info", "repeat"):
+            if not isinstance(getattr(self, name), bool):
+                raise OptionError(f"{name}={getattr(self, name)!r}: take True or False")
+        check_framing(self.framing)
+        check_dtype(self.dtype)
+        if self.on_error not in ON_ERROR and not callable(self.on_error):
+            raise OptionError(
+                f"on_error={self.on_error!r}: take 'skip' (one warning per bad file), 'raise', or a function that is "
+                "called with the AudioFileError of each bad file"
+            )
+        if self.on_other_rate not in ON_OTHER_RATE:
+            raise OptionError(
+                f"on_other_rate={self.on_other_rate!r}: take one of {', '.join(map(repr, ON_OTHER_RATE))}"
+            )
+        if self.remainder not in REMAINDER:
+            raise OptionError(
+                f"remainder={self.remainder!r}: take 'drop' (frames that do not go round all ranks are left out) or "
+                "'repeat' (some come twice)"
+            )
+        if self.transform is not None and not callable(self.transform):
+            raise OptionError(
+                f"transform={self.transform!r}: it is not callable; give a function from Tensor to Tensor"
+            )
+
+    def _check_number(self, name: str, least: int, meaning: str, *, most: float = _LARGEST) -> None:
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise OptionError(f"{name}={value!r}: it must be a whole number of at least {least}: {meaning}")
+        if value > most:
+            raise OptionError(f"{name}={value!r}: it must be at most {most}: {meaning}")
+
+    def order(self) -> dict[str, Any]:
+        """The options that decide which frames come in which order, as JSON holds them."""
+        free = {"decoder", "decode_threads", "on_error", "dtype", "transform", "return_info", "channels", "batch_size"}
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in free}
+
+
+def check_framing(framing: object) -> None:
+    """Raise `OptionError` if this is none of `FRAMINGS`."""
+    if framing not in FRAMINGS:
+        raise OptionError(f"framing={framing!r}: take 'pad' (every sample once) or 'drop' (whole frames only)")
+
+
+def check_dtype(dtype: object) -> None:
+    """Raise `OptionError` if this is none of `DTYPES`."""
+    if dtype not in DTYPES:
+        raise OptionError(f"dtype={dtype!r}: take one of {', '.join(map(str, DTYPES))}")

@@ -1,0 +1,186 @@
+"""`AudioIndex`: made from files, kept in a Parquet file, and read from there."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Collection
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any
+
+from flowmo_data.errors import FilesError, FilesNotFoundError, IndexVersionError, OptionError
+from flowmo_data.sources import Files
+from flowmo_data.sources.excluding import warn_if_nothing_is_excluded
+from flowmo_data.tracks.index.building import build_table
+from flowmo_data.tracks.index.columns import Columns
+from flowmo_data.tracks.index.schema import METADATA_KEY, VERSION, import_pyarrow
+
+INDEX_SUFFIX = ".parquet"
+
+
+class AudioIndex:
+    """What every file of a corpus holds, exactly how long it is, and where its packets are.
+
+    With it, ranks have equally many frames, lengths are known, and any frame is found at once. Make one with `build`
+    or `load`, and give it to `StreamingAudioDataset`.
+    """
+
+    def __init__(self, table: Any, root: str) -> None:
+        self.table, self.root = table, root
+
+    @classmethod
+    def build(
+        cls,
+        files: Files,
+        *,
+        root: str | os.PathLike[str] | None = None,
+        previous: AudioIndex | None = None,
+        num_workers: int = 0,
+        on_files: Callable[[int, int], None] | None = None,
+    ) -> AudioIndex:
+        """Read the headers of all packets of all files. Nothing is decoded.
+
+        Args:
+            files: as for `StreamingAudioDataset`: a folder, a file, a glob, or a sequence of these.
+            root: folder that the index's paths are relative to, so that the two can be moved together; None for the
+                folder that holds all files.
+            previous: an index; files whose size and time of change are as it says are not read again.
+            num_workers: processes that read; 0 reads in this one. They are spawned, so a script that asks for them
+                needs its `if __name__ == "__main__":`.
+            on_files: called now and then with the number of files done and of all.
+
+        Raises:
+            FilesError: `files` names nothing, or a file is not under `root`.
+            MissingPackageError: pyarrow is not installed.
+        """
+        table, found_root = build_table(
+            files,
+            root=None if root is None else os.fspath(root),
+            previous=None if previous is None else previous.table,
+            num_workers=num_workers,
+            on_files=on_files,
+        )
+        return cls(table, found_root)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, root: str | os.PathLike[str] | None = None) -> AudioIndex:
+        """Read an index.
+
+        Args:
+            path: the Parquet file.
+            root: the folder that its paths are relative to. None: where it was, seen from the index file; else where
+                it was when the index was made.
+
+        Raises:
+            FilesError: this is no index, or one of another version, or its folder is not there.
+            MissingPackageError: pyarrow is not installed.
+        """
+        path = os.path.abspath(path)
+        pa = import_pyarrow()
+        make_one = f"make one: flowmo-data index FOLDER -o {path}"
+        try:
+            table = pa.parquet.read_table(path)
+        except FileNotFoundError:
+            raise FilesNotFoundError(f"{path}: there is no such index; {make_one}") from None
+        except (pa.ArrowException, OSError) as error:
+            raise FilesError(f"{path}: this is no index ({error}); delete it, and {make_one}") from error
+        metadata = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
+        if metadata.get("version") != VERSION:
+            if "version" not in metadata:
+                raise FilesError(f"{path}: it is a Parquet file, but no index; delete it, and {make_one}")
+            was = f"{path} is an index of version {metadata['version']}, and this is flowmo_data for version {VERSION}"
+            raise IndexVersionError(f"{was}; {make_one}")
+        return cls(table, _find_root(path, metadata, root, table["path"]))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the index as a Parquet file: beside its place, and then renamed, so that what is there is whole.
+
+        Raises:
+            OptionError: its name does not end in `.parquet`.
+            OSError: it cannot be written.
+        """
+        path = os.path.abspath(path)
+        if not path.endswith(INDEX_SUFFIX):
+            raise OptionError(f"{path}: the name of an index ends in {INDEX_SUFFIX}")
+        metadata = {
+            "version": VERSION,
+            "root": os.path.relpath(self.root, os.path.dirname(path)),
+            "absolute_root": self.root,
+        }
+        table = self.table.replace_schema_metadata({METADATA_KEY: json.dumps(metadata).encode()})
+        unfinished = f"{path}.{os.getpid()}.part"
+        try:
+            with open(unfinished, "wb") as file:
+                import_pyarrow().parquet.write_table(
+                    table,
+                    file,
+                    compression="zstd",
+                    use_dictionary=["format", "parts.list.element.format"],
+                    column_encoding={"parts.list.element.points.list.element": "DELTA_BINARY_PACKED"},
+                )
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(unfinished, path)
+        finally:
+            if os.path.exists(unfinished):
+                os.unlink(unfinished)
+
+    def __len__(self) -> int:
+        """Files, bad ones too."""
+        return int(self.table.num_rows)
+
+    @cached_property
+    def columns(self) -> Columns:
+        """The columns as arrays, and the tracks that they describe."""
+        return Columns(self.table, self.root)
+
+    def bad_files(self) -> dict[str, str]:
+        """Why a file cannot be read, by its path."""
+        return {self.columns.path(index): reason for index, reason in self.columns.bad_files().items()}
+
+    def without(self, paths: Collection[str]) -> AudioIndex:
+        """The index without some files.
+
+        Args:
+            paths: absolute paths; those that are not in it do no harm.
+
+        Raises:
+            FilesNotFoundError: none is left.
+        """
+        if isinstance(paths, str):
+            raise OptionError(f"paths={paths!r}: give a list of paths, not one")
+        names = self.table["path"].to_pylist()
+        kept = [index for index, name in enumerate(names) if os.path.join(self.root, name) not in paths]
+        warn_if_nothing_is_excluded(paths, len(self) - len(kept))
+        if not kept:
+            raise FilesNotFoundError(f"{self.root}: all {len(self)} files of the index are excluded")
+        return AudioIndex(self.table.take(import_pyarrow().array(kept)).combine_chunks(), self.root)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that differ for other files, or files of other lengths."""
+        digest = blake2b("\0".join(self.table["path"].to_pylist()).encode(), digest_size=8)
+        digest.update(self.table["num_samples"].to_numpy().tobytes())
+        return digest.hexdigest()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"table": self.table, "root": self.root}
+
+
+def _find_root(path: str, metadata: dict[str, str], root: str | os.PathLike[str] | None, names: Any) -> str:
+    """The first folder of those that it could be in which some of the files are."""
+    samples = [names[place].as_py() for place in sorted({0, len(names) // 2, len(names) - 1}) if len(names)]
+    candidates = [os.path.normpath(os.path.join(os.path.dirname(path), metadata["root"])), metadata["absolute_root"]]
+    if root is not None:
+        candidates = [os.path.abspath(root)]
+    for candidate in candidates:
+        if any(os.path.exists(os.path.join(candidate, sample)) for sample in samples):
+            return candidate
+    for candidate in reversed(candidates):
+        if os.path.isdir(candidate):  # its files may have gone: that is told when they are read
+            return candidate
+    raise FilesNotFoundError(
+        f"{path}: its files are not where they were (looked in {' and '.join(dict.fromkeys(candidates))}); "
+        f"say where it is: AudioIndex.load({path!r}, root=FOLDER), or flowmo-data index again"
+    )

@@ -1,0 +1,159 @@
+"""The index's columns as NumPy arrays over its own memory, and the tracks that they describe.
+
+Workers that are forked share that memory: it holds no Python objects, whose reference counts would be written to.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flowmo_data.sources import Source, Stamp
+from flowmo_data.tracks.mpeg import Gap, Section, SeekOffsets, section_lengths
+from flowmo_data.tracks.mpeg.headers import Header, parse_header
+from flowmo_data.tracks.mpeg_part import MpegPart
+from flowmo_data.tracks.parts import Loss, Part
+from flowmo_data.tracks.soundfile_part import SoundFilePart
+from flowmo_data.tracks.track import Track
+
+_PART_NUMBERS = (
+    "sample_rate", "channels", "num_samples", "delay", "header", "free_bytes", "num_packets", "stated_packets", "end",
+    "lead", "last_seek",
+)  # fmt: skip
+_GAP_NUMBERS = ("packet", "start", "lost_bytes", "resumes")
+
+
+class Columns:
+    """A view of an index's table.
+
+    Args:
+        table: a `pyarrow.Table` with the index's schema.
+        root: the folder that its paths are relative to.
+    """
+
+    def __init__(self, table: Any, root: str) -> None:
+        self._root = root
+        self._paths, self._damage = one_chunk(table["path"]), one_chunk(table["damage"])
+        self._size, self._mtime_ns = (_numbers(one_chunk(table[name])) for name in ("size", "mtime_ns"))
+        self._errors, losses = one_chunk(table["error"]), one_chunk(table["losses"])
+        self._loss_stops = _numbers(losses.offsets)
+        self._loss = [_numbers(losses.values.field(name)) for name in Loss._fields]
+        parts = one_chunk(table["parts"])
+        self._part_stops = _numbers(parts.offsets)
+        part = parts.values
+        self._formats = part.field("format")
+        self._part = {name: _numbers(part.field(name)) for name in _PART_NUMBERS}
+        points, gaps = part.field("points"), part.field("gaps")
+        self._point_stops, self._points = _numbers(points.offsets), _numbers(points.values)
+        self._gap_stops = _numbers(gaps.offsets)
+        self._gap = {name: _numbers(gaps.values.field(name)) for name in _GAP_NUMBERS}
+
+    def __len__(self) -> int:
+        return len(self._size)
+
+    def path(self, index: int) -> str:
+        """A file's absolute path."""
+        return os.path.join(self._root, self._paths[index].as_py())
+
+    def bad_files(self) -> dict[int, str]:
+        """Why a file cannot be read, by its index."""
+        return _there(self._errors)
+
+    def damaged_files(self) -> dict[int, str]:
+        """What is wrong inside a file that can be read, by its index."""
+        return _there(self._damage)
+
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """Bytes of every file."""
+        return self._size
+
+    def seconds(self) -> npt.NDArray[np.float64]:
+        """Duration of every file, seconds; 0 where it cannot be read."""
+        return self._by_file(self._part["num_samples"] / self._part["sample_rate"])
+
+    def files_at_other_rates(self, sr: int) -> list[int]:
+        """The files that have a part at another rate."""
+        other = self._by_file((self._part["sample_rate"] != sr).astype(np.int64))
+        return [int(index) for index in np.flatnonzero(other)]
+
+    def lengths(self, sr: int, *, on_other_rate: str) -> npt.NDArray[np.int64]:
+        """Samples of every file at `sr` Hz, int64; 0 where it cannot be read, and without parts that are skipped."""
+        rates, num_samples = self._part["sample_rate"].astype(np.int64), self._part["num_samples"].copy()
+        for rate in set(np.unique(rates).tolist()) - {sr}:
+            divisor, there = math.gcd(rate, sr), rates == rate
+            resampled = -(-num_samples[there] * (sr // divisor) // (rate // divisor))
+            num_samples[there] = resampled if on_other_rate == "resample" else 0
+        return self._by_file(num_samples)
+
+    def _by_file(self, part_values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The sums over the parts of each file."""
+        sums = np.concatenate([[0], np.cumsum(part_values)])
+        by_file: npt.NDArray[Any] = sums[self._part_stops[1:]] - sums[self._part_stops[:-1]]
+        return by_file
+
+    def track(self, index: int) -> Track:
+        """A file, without looking at it: whether it is still the same is noticed when it is read."""
+        path = self.path(index)
+        source = Source(path, Stamp(int(self._size[index]), int(self._mtime_ns[index])), indexed=True)
+        first, stop = self._part_stops[index : index + 2].tolist()
+        parts = tuple(self._open_part(part, source) for part in range(first, stop))
+        first, stop = self._loss_stops[index : index + 2].tolist()
+        losses = zip(*(values[first:stop].tolist() for values in self._loss), strict=True)
+        return Track(path, parts, self._damage[index].as_py() or "", tuple(map(Loss._make, losses)))
+
+    def _open_part(self, index: int, source: Source) -> Part:
+        row = {name: int(values[index]) for name, values in self._part.items()}
+        if not row["header"]:
+            names = ("sample_rate", "channels", "num_samples", "lead", "last_seek")
+            return SoundFilePart(source, format=self._formats[index].as_py(), **{name: row[name] for name in names})
+        header, lengths = _header(row["header"], row["free_bytes"])
+        first_gap, stop_gap = self._gap_stops[index : index + 2].tolist()
+        gaps = [{name: int(values[gap]) for name, values in self._gap.items()} for gap in range(first_gap, stop_gap)]
+        offsets = SeekOffsets(
+            self._points[self._point_stops[index] : self._point_stops[index + 1]],  # type: ignore[arg-type]
+            num_packets=row["num_packets"],
+            end=row["end"],
+            gaps={gap["packet"]: (gap["start"], gap["resumes"]) for gap in gaps},
+            lengths=lengths,
+            read=source.read,
+        )
+        section = Section(
+            header,
+            lengths,
+            offsets,
+            gaps=[Gap(gap["packet"], gap["start"], gap["lost_bytes"]) for gap in gaps],
+            end=row["end"],
+            delay=row["delay"],
+            num_samples=row["num_samples"],
+            stated_packets=row["stated_packets"],
+        )
+        return MpegPart(source, section)
+
+
+@lru_cache(maxsize=256)
+def _header(number: int, free_bytes: int) -> tuple[Header, list[int]]:
+    head = number.to_bytes(4, "big")
+    header = parse_header(head)
+    assert header is not None
+    return header, section_lengths(head, free_bytes)
+
+
+def _there(strings: Any) -> dict[int, str]:
+    """The strings that there are in an Arrow array, by their index."""
+    return {int(index): strings[index].as_py() for index in np.flatnonzero(strings.is_valid())}
+
+
+def one_chunk(column: Any) -> Any:
+    """An Arrow column's values as one array, without a copy where they are one already."""
+    combined = column.combine_chunks()
+    return combined.chunk(0) if hasattr(combined, "num_chunks") and combined.num_chunks else combined
+
+
+def _numbers(array: Any) -> npt.NDArray[Any]:
+    numbers: npt.NDArray[Any] = array.to_numpy(zero_copy_only=True)
+    return numbers

@@ -1,0 +1,88 @@
+"""A file as a row of the index."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from flowmo_data.errors import AudioFileError
+from flowmo_data.sources import Source
+from flowmo_data.tracks.mpeg import Section, seek_points
+from flowmo_data.tracks.mpeg_part import MpegPart
+from flowmo_data.tracks.soundfile_part import SoundFilePart
+from flowmo_data.tracks.track import open_track
+
+NOTHING: dict[str, Any] = {
+    "size": 0,
+    "mtime_ns": 0,
+    "format": None,
+    "sample_rate": None,
+    "channels": None,
+    "num_samples": 0,
+    "delay": 0,
+    "damage": None,
+    "losses": [],
+    "error": None,
+    "parts": [],
+}
+"""the row of a file of which nothing is known"""
+
+
+def describe(path: str, name: str) -> dict[str, Any]:
+    """The row of the file at `path`, under the name that the index gives it. A bad file has its reason in it."""
+    try:
+        os.fsencode(name).decode()
+    except UnicodeDecodeError:
+        return {**NOTHING, "path": _as_text(name), "error": "its name is not UTF-8; rename it to have it indexed"}
+    row = {**NOTHING, "path": name}
+    try:
+        source = Source.at(path)
+        row |= {"size": source.stamp.size, "mtime_ns": source.stamp.mtime_ns}
+        track = open_track(source)
+        parts = [_part_row(part) for part in track.parts]
+    except AudioFileError as error:
+        return {**row, "error": _as_text(error.reason)}
+    first = {key: parts[0][key] for key in ("format", "sample_rate", "channels", "delay")}
+    num_samples = sum(part["num_samples"] for part in parts)
+    damage = {"damage": _as_text(track.damage) or None, "losses": [loss._asdict() for loss in track.losses]}
+    return {**row, **first, "num_samples": num_samples, **damage, "parts": parts}
+
+
+def _as_text(words: str) -> str:
+    """Words in which a path may stand that is not UTF-8."""
+    return os.fsencode(words).decode(errors="backslashreplace")
+
+
+def _part_row(part: Any) -> dict[str, Any]:
+    row = {name: getattr(part, name) for name in ("format", "sample_rate", "channels", "num_samples")}
+    if isinstance(part, SoundFilePart):
+        nothing = dict.fromkeys(("delay", "header", "free_bytes", "num_packets", "stated_packets", "end"), 0)
+        return {**row, **nothing, "lead": part.lead, "last_seek": part.last_seek, "points": [], "gaps": []}
+    assert isinstance(part, MpegPart)
+    section = part.section
+    first = section.offsets[0]
+    return {
+        **row,
+        "delay": section.delay,
+        "header": int.from_bytes(part.source.read(first, first + 4), "big"),
+        "free_bytes": section.free_bytes,
+        "num_packets": section.num_packets,
+        "stated_packets": section.stated_packets,
+        "end": section.end,
+        "lead": 0,
+        "last_seek": 0,
+        "points": list(seek_points(section)),
+        "gaps": _gap_rows(section),
+    }
+
+
+def _gap_rows(section: Section) -> list[dict[str, int]]:
+    return [
+        {
+            "packet": gap.packet,
+            "start": gap.start,
+            "lost_bytes": gap.lost_bytes,
+            "resumes": section.offsets[gap.packet],
+        }
+        for gap in section.gaps
+    ]

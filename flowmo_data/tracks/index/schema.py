@@ -1,0 +1,65 @@
+"""What an index holds, as an Arrow schema: one row for each file. `docs/corpus_index.md` says it for people."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from flowmo_data.runtime.extras import import_extra
+
+VERSION = 2
+METADATA_KEY = b"flowmo_data.tracks.index"
+
+
+def import_pyarrow() -> Any:
+    """The module pyarrow.
+
+    Raises:
+        MissingPackageError: it is not installed.
+    """
+    import_extra("pyarrow.parquet", user="an index", install="'flowmo_data[index]'")
+    return import_extra("pyarrow", user="an index", install="'flowmo_data[index]'")
+
+
+@cache
+def schema() -> Any:
+    """The columns of an index."""
+    pa = import_pyarrow()
+    gap = pa.struct(
+        [("packet", pa.int64()), ("start", pa.int64()), ("lost_bytes", pa.int64()), ("resumes", pa.int64())]
+    )
+    part = pa.struct(
+        [
+            ("format", pa.string()),
+            ("sample_rate", pa.int32()),
+            ("channels", pa.int32()),
+            ("num_samples", pa.int64()),
+            ("delay", pa.int32()),
+            ("header", pa.int64()),
+            ("free_bytes", pa.int32()),
+            ("num_packets", pa.int64()),
+            ("stated_packets", pa.int64()),
+            ("end", pa.int64()),
+            ("lead", pa.int32()),
+            ("last_seek", pa.int64()),
+            ("points", pa.large_list(pa.int64())),
+            ("gaps", pa.list_(gap)),
+        ]
+    )
+    loss = pa.struct([("start_seconds", pa.float64()), ("seconds", pa.float64()), ("packets", pa.int64())])
+    return pa.schema(
+        [
+            ("path", pa.string()),
+            ("size", pa.int64()),
+            ("mtime_ns", pa.int64()),
+            ("format", pa.string()),
+            ("sample_rate", pa.int32()),
+            ("channels", pa.int32()),
+            ("num_samples", pa.int64()),
+            ("delay", pa.int32()),
+            ("damage", pa.string()),
+            ("losses", pa.list_(loss)),
+            ("error", pa.string()),
+            ("parts", pa.list_(part)),
+        ]
+    )

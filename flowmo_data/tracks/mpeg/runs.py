@@ -1,0 +1,164 @@
+"""From a window of samples to the run of packets that decodes to it.
+
+Layer III's packets lean on those before them: main data may start up to 511 bytes back (the bit reservoir, ISO/IEC
+11172-3 clause 2.4.2.7, main_data_begin), and the synthesis filters remember one or two packets. So a run starts early:
+
+    ... | reservoir | overlap | packets of the window |
+        ^ first                                       ^ the run ends where the window does
+
+The first packets of a run, and the first after damage, may point at main data that is not there. Decoders drop some of
+those, mute others, and do not agree on which. `build_run` mutes them itself, so that every packet of a run decodes to
+`samples_per_packet` samples with every decoder, and a decoder that gives fewer has met damage.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from flowmo_data.tracks.mpeg.headers import HEADER_BYTES, Header
+from flowmo_data.tracks.mpeg.sections import Section
+from flowmo_data.tracks.mpeg.tags import Read
+
+_OVERLAP_PACKETS = 2
+
+
+@dataclass(slots=True)
+class Run:
+    """Whole packets of one section, one right after the other, and no other bytes."""
+
+    header: Header
+    """what the packets share"""
+    data: bytearray
+    """the packets"""
+    starts: list[int]
+    """byte in `data` at which each packet starts, and at the end the length of `data`"""
+    first: int
+    """index in the section of the first packet"""
+    muted: set[int] = field(default_factory=set)
+    """the packets, as indices in the run, that decode to silence because what they hold cannot be decoded"""
+
+    @property
+    def num_packets(self) -> int:
+        """Packets in the run."""
+        return len(self.starts) - 1
+
+    @property
+    def num_samples(self) -> int:
+        """Samples per channel that the run decodes to."""
+        return self.num_packets * self.header.samples_per_packet
+
+    def silent_packet(self) -> bytes:
+        """A packet like the first that decodes to zeros and needs nothing before it: all of its fields are 0."""
+        header = bytearray(self.data[:HEADER_BYTES])
+        header[1] |= 1  # protection_bit 1: no CRC to be right
+        return bytes(header) + bytes(self.starts[1] - HEADER_BYTES)
+
+    def piece(self, known: int, stop: int) -> Run:
+        """A run of the packets `[known, stop)`, and of as many before them as they need.
+
+        Args:
+            known: index in the run of a packet.
+            stop: one past the index of the last packet.
+        """
+        start, missing = max(known - _OVERLAP_PACKETS, 0), self.header.reservoir_bytes
+        while missing > 0 and start > 0:
+            start -= 1
+            missing -= self.main_data_bytes(start)
+        begin, end = self.starts[start], self.starts[stop]
+        starts = [place - begin for place in self.starts[start : stop + 1]]
+        piece = Run(self.header, self.data[begin:end], starts, self.first + start)
+        if start and self.header.layer == 3:
+            _mute_dangling(piece, 0)
+        return piece
+
+    def main_data_begin(self, packet: int) -> int:
+        """How many bytes before the packet's own main data its main data starts (Layer III)."""
+        at = self._side_info(packet)
+        if self.header.version == 1:
+            return self.data[at] << 1 | self.data[at + 1] >> 7
+        return self.data[at]
+
+    def main_data_bytes(self, packet: int) -> int:
+        """Bytes of main data that the packet carries, for itself or for those after it."""
+        return self.starts[packet + 1] - self._side_info(packet) - self.header.side_info_bytes
+
+    def mute(self, packet: int, reservoir_bytes: int) -> None:
+        """Make a packet decode to silence, leaving its main data for the packets after it to find.
+
+        Args:
+            packet: index in the run.
+            reservoir_bytes: main data there is before it. A muted packet claims all of it, since decoders hand on
+                no more than a packet has claimed.
+        """
+        self.muted.add(packet)
+        at, size = self._side_info(packet), self.header.side_info_bytes
+        if self.header.layer != 3:  # allocation 0 in every subband: no samples follow (clauses 2.4.1.5 and 2.4.1.6)
+            self.data[at : self.starts[packet + 1]] = bytes(self.starts[packet + 1] - at)
+            return
+        main_data_begin = min(reservoir_bytes, self.header.reservoir_bytes)
+        bits = main_data_begin << 7 if self.header.version == 1 else main_data_begin << 8
+        self.data[at : at + size] = bits.to_bytes(2, "big") + bytes(size - 2)  # part2_3_length 0 everywhere
+
+    def _side_info(self, packet: int) -> int:
+        """Where the packet's side information starts: after the header, and the CRC where protection_bit is 0."""
+        start = self.starts[packet]
+        return start + (HEADER_BYTES if self.data[start + 1] & 1 else HEADER_BYTES + 2)
+
+
+def packet_range(section: Section, start: int, stop: int) -> tuple[int, int]:
+    """The packets that must be decoded for the samples `[start, stop)` of a section to be exact.
+
+    Returns:
+        The half-open range of packets, those in front for the reservoir and the overlap included.
+    """
+    per_packet = section.header.samples_per_packet
+    first = max((start + section.delay) // per_packet - _OVERLAP_PACKETS, 0)
+    last = -(-(stop + section.delay) // per_packet)
+    overhead = HEADER_BYTES + 2 + section.header.side_info_bytes
+    missing, after_gap = section.header.reservoir_bytes, {gap.packet for gap in section.gaps}
+    while missing > 0 and first > 0:
+        if first not in after_gap:
+            missing -= section.offsets[first] - section.offsets[first - 1] - overhead
+        first -= 1
+    return first, last
+
+
+def build_run(section: Section, first: int, stop: int, read: Read) -> Run:
+    """The packets `[first, stop)` of a section as a run in which every packet can be decoded or is muted.
+
+    Args:
+        section: of the file that `read` reads.
+        first: index of the first packet.
+        stop: one past the index of the last.
+        read: gives the bytes `[start, stop)` of the file.
+    """
+    begin = section.offsets[first]
+    end = section.offsets[stop] if stop < section.num_packets else section.end
+    gaps = [gap for gap in section.gaps if first < gap.packet <= stop]
+    data = bytearray(read(begin, gaps[-1].start if gaps and gaps[-1].packet == stop else end))
+    starts = [offset - begin for offset in section.offsets[first:stop]]
+    damaged = [0]
+    for gap in reversed(gaps):
+        if gap.packet < stop:  # close it
+            hole = section.offsets[gap.packet] - gap.start
+            del data[gap.start - begin : gap.start - begin + hole]
+            inner = gap.packet - first
+            starts[inner:] = [start - hole for start in starts[inner:]]
+            if gap.lost_bytes:
+                damaged.append(inner)
+    starts.append(len(data))
+    run = Run(section.header, data, starts, first)
+    if section.header.layer == 3:
+        for packet in damaged:
+            _mute_dangling(run, packet)
+    return run
+
+
+def _mute_dangling(run: Run, packet: int) -> None:
+    """Mute those from `packet` on whose main data starts before it, where nothing is known."""
+    reservoir_bytes = 0
+    while packet < run.num_packets and reservoir_bytes < run.header.reservoir_bytes:
+        if run.main_data_begin(packet) > reservoir_bytes:
+            run.mute(packet, reservoir_bytes)
+        reservoir_bytes += run.main_data_bytes(packet)
+        packet += 1

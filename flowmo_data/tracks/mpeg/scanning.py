@@ -1,0 +1,81 @@
+"""Headers looked at many at a time, where that is faster than going from one to the next."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from flowmo_data.tracks.mpeg.headers import HEADER_BYTES, length_table
+
+Bytes = npt.NDArray[np.uint8]
+Numbers = npt.NDArray[np.int64]
+
+PERIOD = 49
+"""packets after which the paddings of a constant bitrate come again: at 44.1 kHz a packet takes 160/49 bytes for every
+kbit/s, at 22.05 and 11.025 kHz half or all of that, and at the other rates a whole number of bytes"""
+_LONGEST_SLOT = 4
+"""bytes of padding at most"""
+
+
+def regular_packets(window: Bytes, at: int, steps: list[int], key: int, lengths: list[int]) -> Numbers:
+    """Where packets start if they go on as regularly as those before, as far as their headers agree.
+
+    Args:
+        window: bytes of the file.
+        at: where the next packet starts.
+        steps: bytes from packet to packet, of the `PERIOD` before it.
+        key: `stream_key` of the stream.
+        lengths: packet length by a header's third byte.
+
+    Returns:
+        The places in the window from `at` on, up to the first that no such packet starts at; none where the packets
+        before are not of a constant bitrate.
+    """
+    if max(steps) - min(steps) > _LONGEST_SLOT:
+        return np.empty(0, np.int64)
+    expected = np.tile(np.array(steps, np.int64), (len(window) - at) // sum(steps) + 1)
+    places = at + np.cumsum(expected) - expected
+    places = places[places + HEADER_BYTES <= len(window)]
+    steps_stated = np.array(lengths, np.int64)[window[places + 2]]
+    agree = (keys_at(window, places) == key) & (steps_stated == expected[: len(places)])
+    return places if agree.all() else places[: int(agree.argmin())]
+
+
+def keys_at(window: Bytes, places: Numbers) -> Numbers:
+    """`stream_key` of the headers at `places`; -1 where there is none, or where a place is past the window."""
+    inside = places + HEADER_BYTES <= len(window)
+    at = np.where(inside, places, 0)
+    b1, b2, b3 = (window[at + i].astype(np.int64) for i in (1, 2, 3))
+    key = (b1 | 1) << 16 | (b2 & 0x0C) << 8 | (b2 < 0x10) << 1 | (b3 >= 0xC0)
+    valid = inside & (window[at] == 0xFF) & (b1 >= 0xE0) & (_lengths_at(b1, b2) > 0)
+    return np.where(valid, key, -1)
+
+
+def _lengths_at(b1: Numbers, b2: Numbers) -> Numbers:
+    lengths: Numbers = length_table()[b1 >> 1 & 15, b2]
+    return lengths
+
+
+def vouched_for(window: Bytes, start: int, stop: int, limit: int, like: int) -> tuple[int | None, list[int]]:
+    """The first place in `[start, stop)` of the window whose header others vouch for.
+
+    One more header where its packet ends is enough for a packet like those before (`like`), two for any other;
+    and the end of the file, at `limit`, stands for a header, or for two where a packet ends exactly there.
+
+    Returns:
+        The place or None, and the places of free-format headers, which tell no length.
+    """
+    first = start + np.flatnonzero((window[start:stop] == 0xFF) & (window[start + 1 : stop + 1] >= 0xE0))
+    first = first[first + HEADER_BYTES <= len(window)]
+    key = keys_at(window, first)
+    first, key = first[key >= 0], key[key >= 0]
+    free = key & 2 > 0
+    places, key = first[~free], key[~free]
+    second = places + _lengths_at(window[places + 1].astype(np.int64), window[places + 2].astype(np.int64))
+    has_second = keys_at(window, second) == key
+    at = np.where(has_second, second, 0)
+    third = second + _lengths_at(window[at + 1].astype(np.int64), window[at + 2].astype(np.int64))
+    has_third = (third + HEADER_BYTES > limit) | (keys_at(window, third) == key)
+    good = (second == limit) | has_second & ((key == like) | has_third)
+    found = places[good]
+    return (int(found[0]) if len(found) else None), first[free].tolist()

@@ -1,0 +1,58 @@
+"""The parts of a track: stretches of samples, each with one sample rate and one number of channels."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+
+class Part(Protocol):
+    """A stretch of a file with one sample rate and one number of channels. `decoding.reading` reads it."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz."""
+
+    @property
+    def channels(self) -> int:
+        """Channels as stored."""
+
+    @property
+    def num_samples(self) -> int:
+        """Samples per channel, exact."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResampledPart:
+    """A part as it is at another sample rate; a `Part` itself."""
+
+    part: Part
+    sample_rate: int
+    """Hz, after resampling"""
+    channels: int = field(init=False)
+    """channels as stored"""
+    num_samples: int = field(init=False)
+    """samples per channel at `sample_rate`"""
+
+    def __post_init__(self) -> None:
+        old, new = self.reduced_rates
+        object.__setattr__(self, "channels", self.part.channels)
+        object.__setattr__(self, "num_samples", -(-self.part.num_samples * new // old))
+
+    @property
+    def reduced_rates(self) -> tuple[int, int]:
+        """The part's own rate and the new one, divided by their greatest common divisor."""
+        divisor = math.gcd(self.part.sample_rate, self.sample_rate)
+        return self.part.sample_rate // divisor, self.sample_rate // divisor
+
+
+class Loss(NamedTuple):
+    """A stretch of audio that is missing from a file."""
+
+    start_seconds: float
+    """place of the loss, in the time of the audio that is left"""
+    seconds: float
+    """duration of the loss"""
+    packets: int = 0
+    """missing MPEG audio packets; stated by an Info packet, else estimated from the bytes in their place"""
