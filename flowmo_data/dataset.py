@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from flowmo_data.decoding import choose_decoder
-from flowmo_data.decoding.batching import Slot, batches, check_not_batched_again, frame_slots
+from flowmo_data.decoding.batching import Slot, batches, frame_slots
 from flowmo_data.decoding.frames import FrameReader
 from flowmo_data.epochs import Files, Ledger, Options, Position, Progress, Report, Shard, Span, open_stream
 from flowmo_data.epochs.from_files import nothing_to_emit
@@ -147,8 +147,6 @@ class StreamingAudioDataset(IterableDataset[Any]):
             self._frozen = True
         shard = current_shard(*self.rank_and_world_size())
         check_not_sharded_again(shard)
-        if self.options.batch_size is not None:
-            check_not_batched_again()
         start, self._start = self._start, None
         if start is None:
             progress = Progress(self._clock.next(shard.rank, shard.world_size), 0)

@@ -1,3 +1,4 @@
+import copy
 import pickle
 from multiprocessing.reduction import ForkingPickler
 
@@ -8,6 +9,7 @@ from torch.utils.data import DataLoader, default_collate
 
 from flowmo_data import OptionError, StreamingAudioDataset
 from flowmo_data.decoding.batching import Frame
+from flowmo_data.runtime.batch_memory import Batch
 
 
 @pytest.fixture(scope="module")
@@ -18,15 +20,11 @@ def folder(tmp_path_factory):
     return folder
 
 
-def plain(batch):
-    return {key: plain(value) for key, value in batch.items()} if isinstance(batch, dict) else batch
-
-
 def equal(one, other):
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
     if isinstance(one, torch.Tensor):
-        return type(one) is type(other) and one.dtype == other.dtype and torch.equal(one, other)
+        return one.dtype == other.dtype and torch.equal(one, other)
     return one == other
 
 
@@ -44,8 +42,10 @@ def test_batches_decoded_in_place_are_those_of_the_dataloader(folder, options, n
     expected, got = batches(4, None), batches(None, 4)
     assert len(expected) == len(got)
     assert all(equal(one, other) for one, other in zip(expected, got, strict=True))
-    sizes = [len(batch["audio"] if "return_info" in options else batch) for batch in got]
-    assert max(sizes) == 4
+    tensors = [batch["audio"] if "return_info" in options else batch for batch in got]
+    assert max(map(len, tensors)) == 4
+    assert {type(tensor) for tensor in tensors} == {torch.Tensor if num_workers else Batch}
+    assert type(tensors[0][:2]) is type(tensors[0] + 1) is torch.Tensor
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
@@ -88,6 +88,16 @@ def test_frames_are_tensors_like_any_other(folder):
     assert type(frame[0]) is torch.Tensor
     assert type(default_collate([frame, frame])) is torch.Tensor
     assert torch.equal(pickle.loads(ForkingPickler.dumps(frame)), frame)
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_size": 2}, {"batch_size": 2, "transform": torch.abs}])
+def test_what_is_saved_is_a_plain_tensor(folder, tmp_path, options):
+    emitted = next(iter(StreamingAudioDataset(folder, samples_per_frame=5_000, **options)))
+    torch.save(emitted, tmp_path / "emitted.pt")
+    loaded = torch.load(tmp_path / "emitted.pt", weights_only=True)
+    assert type(loaded) is torch.Tensor
+    assert torch.equal(loaded, emitted)
+    assert type(copy.deepcopy(emitted)) is torch.Tensor
 
 
 def test_frames_of_unlike_shapes_do_not_collate():

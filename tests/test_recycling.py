@@ -1,3 +1,4 @@
+import errno
 import gc
 import os
 import subprocess
@@ -111,6 +112,19 @@ def test_a_fork_has_a_copy_of_its_parents_tensors():
         os._exit(0)
     os.waitpid(child, 0)
     assert (tensor == 1).all()
+
+
+def refuse(*_):
+    raise OSError(errno.EMFILE, "no descriptor can be sent")
+
+
+@needs_memfd
+@pytest.mark.parametrize("start", [{}, {"persistent_workers": True}])
+def test_a_batch_whose_descriptor_cannot_be_sent_comes_by_torchs_own_sharing(monkeypatch, start):
+    monkeypatch.setattr("flowmo_data.runtime.batch_memory.DupFd", refuse)  # which forked workers inherit
+    kept = list(DataLoader(Counting(12), batch_size=None, num_workers=2, **start))
+    assert {type(batch) for batch in kept} == {torch.Tensor}
+    assert sorted(batch.unique().item() for batch in kept) == [number for number in range(12) for _ in range(2)]
 
 
 @needs_memfd

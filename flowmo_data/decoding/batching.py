@@ -11,20 +11,12 @@ import torch
 from torch.multiprocessing.reductions import reduce_tensor
 from torch.utils.data import default_collate
 from torch.utils.data._utils.collate import default_collate_fn_map
-from torch.utils.data._utils.fetch import _IterableDatasetFetcher
 
-from flowmo_data.epochs.sharding import callers
-from flowmo_data.errors import OptionError
-from flowmo_data.runtime.batch_memory import batch_memory, head
+from flowmo_data.runtime.batch_memory import Batch, MarkedTensor, batch_memory, head
 
 
-class Frame(torch.Tensor):
-    """A tensor that the DataLoader's standard collate function puts into memory that is used again.
-
-    It is a plain tensor in all else, and whatever is computed from it is one.
-    """
-
-    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
+class Frame(MarkedTensor):
+    """A tensor that the DataLoader's standard collate function puts into memory that is used again."""
 
 
 def _collate_frames(frames: Sequence[torch.Tensor], **_: Any) -> torch.Tensor:
@@ -44,20 +36,6 @@ def _reduce_frame(frame: Frame) -> Any:
 
 
 ForkingPickler.register(Frame, _reduce_frame)
-
-
-def check_not_batched_again() -> None:
-    """Raise if a DataLoader is about to make batches of batches.
-
-    Raises:
-        OptionError: its own batch size is set.
-    """
-    for caller in callers():
-        if isinstance(caller, _IterableDatasetFetcher) and caller.auto_collation:
-            raise OptionError(
-                "batch_size= is set for the dataset and for the DataLoader, which would give batches of batches: "
-                "take DataLoader(dataset, batch_size=None), or leave the dataset's out"
-            )
 
 
 class Slot(NamedTuple):
@@ -90,7 +68,14 @@ def batches(items: Iterable[tuple[Any, Slot]], batch_size: int) -> Iterator[Any]
     """
     remaining = iter(items)
     while group := list(islice(remaining, batch_size)):
-        yield _collate([item for item, _ in group], [slot for _, slot in group])
+        yield _as_batches(_collate([item for item, _ in group], [slot for _, slot in group]))
+
+
+def _as_batches(batch: Any) -> Any:
+    """Mark the tensors in a batch, so that a DataLoader refuses to batch them again."""
+    if isinstance(batch, dict):
+        return {key: _as_batches(value) for key, value in batch.items()}
+    return Batch.over(batch, None) if type(batch) is torch.Tensor else batch
 
 
 def _collate(items: list[Any], slots: list[Slot]) -> Any:

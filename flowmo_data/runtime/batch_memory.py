@@ -8,13 +8,14 @@ shared-memory file for each (docs/benchmarks.md); decoding what goes into it tak
       ▲                                                                        │
       └─────────────────────── free: a byte behind the data ◄──────────────────┘
 
-A batch made in a worker is a `torch.Tensor` that says, when it is pickled, where its memory is (a memfd, opened through
-/proc), and comes out as a plain tensor over the same memory. Where there is no memfd (macOS), batches are ordinary
-tensors.
+A batch made in a worker is pickled as the descriptor of its memory (a memfd, which multiprocessing sends), and becomes
+a plain tensor over the same memory. If there is no memfd (macOS), or the descriptor cannot be sent, torch's own sharing
+moves the batch.
 """
 
 from __future__ import annotations
 
+import copy
 import mmap
 import os
 import sys
@@ -23,19 +24,21 @@ import weakref
 from collections.abc import Sequence
 from contextlib import suppress
 from math import prod
-from multiprocessing.reduction import ForkingPickler
+from multiprocessing.reduction import DupFd, ForkingPickler
 from typing import Any
 
 import numpy as np
 import torch
+from torch.multiprocessing.reductions import reduce_tensor
 from torch.utils.data import get_worker_info
+from torch.utils.data._utils.collate import default_collate_fn_map
 
+from flowmo_data.errors import OptionError
 from flowmo_data.runtime.resources import HAS_MEMORY_FILES, open_memory_file, out_of
 
 _FREE, _IN_USE = 0, 1
 _NOT_TRACKED: Any = {"trackfd": False} if sys.version_info >= (3, 13) else {}
 """for a map to hold no descriptor of its own; in earlier versions each batch that lives holds one"""
-_CAN_SHARE = HAS_MEMORY_FILES and os.path.isdir("/proc/self/fd")
 
 
 class _Block:
@@ -83,7 +86,7 @@ class BatchMemory:
             leaves: whether it is for the main process, if this is a worker.
         """
         shared = leaves and get_worker_info() is not None
-        if shared and not _CAN_SHARE:
+        if shared and not HAS_MEMORY_FILES:
             return torch.empty(*shape, dtype=dtype)
         data_bytes = prod(shape) * dtype.itemsize
         capacity = 1 << (data_bytes - 1).bit_length()  # few sizes: an epoch's last batch finds a block as well
@@ -91,7 +94,7 @@ class BatchMemory:
         array = np.frombuffer(block.memory, np.uint8, data_bytes)
         weakref.finalize(array, self._give_back, block).atexit = False
         tensor = torch.from_numpy(array).view(dtype).view(*shape)
-        return SharedBatch.over(tensor, block) if shared else tensor
+        return Batch.over(tensor, block) if shared else tensor
 
     def _free_block(self, capacity: int, *, shared: bool) -> _Block | None:
         with self._lock:
@@ -119,47 +122,76 @@ def batch_memory() -> BatchMemory:
     return _of_this_process
 
 
-class SharedBatch(torch.Tensor):
-    """A tensor in a worker that crosses to the main process without being copied."""
+class MarkedTensor(torch.Tensor):
+    """A tensor whose type tells the DataLoader's collate function what to do with it.
+
+    It is a plain tensor in all else: whatever is computed from it, copied, or loaded after it was saved, is one.
+    """
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
-    _block: _Block
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self.as_subclass(torch.Tensor).__reduce_ex__(protocol)  # type: ignore[no-untyped-call]
+
+    def __deepcopy__(self, memo: Any) -> torch.Tensor:
+        return copy.deepcopy(self.as_subclass(torch.Tensor), memo)
+
+
+class Batch(MarkedTensor):
+    """A batch that crosses from a worker to the main process without a copy, and that no DataLoader may batch again."""
+
+    _block: _Block | None
 
     @classmethod
-    def over(cls, tensor: torch.Tensor, block: _Block) -> SharedBatch:
-        """The tensor, with the block that it lies in."""
+    def over(cls, tensor: torch.Tensor, block: _Block | None) -> Batch:
+        """Return the tensor as a batch; `block` is the shared memory that it lies in, if it lies in such."""
         batch = tensor.as_subclass(cls)
         batch._block = block
         return batch
 
 
 def head(batch: torch.Tensor, length: int) -> torch.Tensor:
-    """The first `length` items of a batch, which cross from a worker as the whole would."""
-    items = batch[:length]
-    return SharedBatch.over(items, batch._block) if isinstance(batch, SharedBatch) else items
+    """Return the first `length` items of a batch, as a batch that crosses from a worker as the whole would."""
+    return Batch.over(batch[:length], batch._block) if isinstance(batch, Batch) else batch[:length]
 
 
-def _reduce(batch: SharedBatch) -> tuple[Any, ...]:
+def _refuse_to_collate(*_: Any, **__: Any) -> Any:
+    raise OptionError(
+        "batch_size= is set for the dataset and for the DataLoader, which would give batches of batches: "
+        "take DataLoader(dataset, batch_size=None), or leave the dataset's out"
+    )
+
+
+default_collate_fn_map[Batch] = _refuse_to_collate  # the documented way to extend default_collate
+
+
+def _reduce(batch: Batch) -> tuple[Any, ...]:
     block = batch._block
-    block.memory[block.capacity] = _IN_USE
-    return _receive, (os.getpid(), block.descriptor, block.capacity, tuple(batch.shape), batch.dtype)
-
-
-def _receive(pid: int, descriptor: int, capacity: int, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-    """The tensor over the memory of another process's batch."""
-    opened = os.open(f"/proc/{pid}/fd/{descriptor}", os.O_RDWR)
+    if block is None:
+        return reduce_tensor(batch.as_subclass(torch.Tensor))  # type: ignore[no-untyped-call, no-any-return]
     try:
-        memory = mmap.mmap(opened, capacity + 1, **_NOT_TRACKED)
+        descriptor = DupFd(block.descriptor)
+    except (OSError, RuntimeError, ValueError):
+        return reduce_tensor(batch.as_subclass(torch.Tensor).clone())  # type: ignore[no-untyped-call, no-any-return]
+    block.memory[block.capacity] = _IN_USE
+    return _receive, (descriptor, block.capacity, tuple(batch.shape), batch.dtype)
+
+
+def _receive(shared: Any, capacity: int, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """Return a tensor over the memory of another process's batch."""
+    descriptor = shared.detach()
+    try:
+        memory = mmap.mmap(descriptor, capacity + 1, **_NOT_TRACKED)
     finally:
-        os.close(opened)
+        os.close(descriptor)
     array = np.frombuffer(memory, np.uint8, prod(shape) * dtype.itemsize)
     weakref.finalize(array, _release, memory, capacity, os.getpid()).atexit = False
     return torch.from_numpy(array).view(dtype).view(shape)
 
 
 def _release(memory: mmap.mmap, capacity: int, pid: int) -> None:
-    if os.getpid() == pid:  # and not in a fork, whose copy of the tensor is not the one that is used
+    if os.getpid() == pid:  # a fork has a copy of the tensor, which is not the one in use
         memory[capacity] = _FREE
 
 
-ForkingPickler.register(SharedBatch, _reduce)
+ForkingPickler.register(Batch, _reduce)
