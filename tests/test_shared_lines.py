@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from flowmo_data.runtime.shared_log import SharedLines
+from flowmo_data.runtime.shared_log import SharedLog
 
 
 def write(lines, name):
@@ -14,7 +14,7 @@ def write(lines, name):
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_whole_lines_of_all_processes_come_in_the_order_of_each(method):
-    lines = SharedLines()
+    lines = SharedLog()
     context = multiprocessing.get_context(method)
     processes = [context.Process(target=write, args=(lines, name)) for name in "ab"]
     for process in processes:
@@ -29,7 +29,7 @@ def test_whole_lines_of_all_processes_come_in_the_order_of_each(method):
 
 
 def test_what_is_read_is_not_read_again():
-    lines = SharedLines()
+    lines = SharedLog()
     lines.append("one")
     assert lines.read_new() == ["one"]
     lines.append("two")
@@ -41,7 +41,7 @@ def test_what_is_read_is_not_read_again():
 
 
 def test_a_copy_shares_nothing():
-    lines = SharedLines()
+    lines = SharedLog()
     lines.append("one")
     other = copy.deepcopy(lines)
     assert other.read_new() == []
@@ -52,5 +52,5 @@ def test_a_copy_shares_nothing():
 def test_descriptors_are_closed():
     before = len(os.listdir("/dev/fd"))
     for _ in range(50):
-        SharedLines().append("line")
+        SharedLog().append("line")
     assert len(os.listdir("/dev/fd")) <= before + 1

@@ -24,7 +24,7 @@ from flowmo_data.epochs.options import Options
 from flowmo_data.epochs.report import Report
 from flowmo_data.epochs.sharding import Shard
 from flowmo_data.errors import AudioFileError, SampleRateError, shown
-from flowmo_data.runtime.shared_log import SharedLines
+from flowmo_data.runtime.shared_log import SharedLog
 from flowmo_data.tracks.parts import Loss
 
 logger = logging.getLogger(__name__)
@@ -65,9 +65,9 @@ class _Lost:
 class Ledger:
     """Is told of everything that is wrong with files."""
 
-    def __init__(self, options: Options, lines: SharedLines | None = None) -> None:
+    def __init__(self, options: Options, lines: SharedLog | None = None) -> None:
         self._options = options
-        self._lines = SharedLines() if lines is None else lines
+        self._lines = SharedLog() if lines is None else lines
         self._locks: dict[int, threading.Lock] = {}  # by process: one that a thread held at a fork stays held there
         self._told: dict[str, dict[str, str]] = {}  # path -> kind -> what, by all processes
         self._ends: dict[tuple[int, int], list[str]] = {}  # (rank, epoch) -> the lines of workers that ended it

@@ -1,54 +1,84 @@
 """Which epoch an iteration belongs to, agreed between a dataset's copies in the main process and in its workers.
 
-The main process is not told when a DataLoader starts its workers on a new epoch, and they start in any order. So each
-worker leaves a note in shared memory: which DataLoader iteration it begins, and which epoch it took. One that finds a
-note of its own iteration takes that epoch; one that finds none takes the next. Nothing is locked: a note is one 64-bit
-store to a place that only one process writes; who counts an epoch has left a note of it first, and the count is read
-before the notes, so that all who find no note find the same count.
+The main process does not learn when a DataLoader starts its workers on a new epoch, and they start in any order. So all
+of them write to one log, and each works out the same from its lines, in their order:
 
-A dataset may be made before ranks are forked or spawned from one process. Every rank has a row of its own.
+    ["set", RANK, EPOCH]                              `set` was called: this epoch is next
+    ["begin", RANK, ITERATION, WORKER, SETS, EPOCH]   a worker begins an iteration, at EPOCH if that is not null
+    ["at", RANK, WORKER, SETS, EPOCH]                 an iteration has come to an epoch
+
+The first worker to begin an iteration gives it the next epoch; the others find its line before theirs. SETS counts the
+`set` calls that the writer knew of: a line from before a `set` does not move what is next.
+
+A dataset may be made before ranks are forked or spawned from one process, so each line names its rank; null is all.
 """
 
 from __future__ import annotations
 
+import copy
+import json
+from dataclasses import dataclass, field
 from multiprocessing.context import get_spawning_popen
 from typing import Any
 
-import torch
 from torch.utils.data import get_worker_info
 
 from flowmo_data.errors import OptionError
+from flowmo_data.runtime.shared_log import SharedLog
 
-_MAX_RANKS = 64
-"""ranks on one machine that can descend from one process"""
-_MAX_WORKERS = 256
-_EPOCH_BITS = 32
-_EPOCH_MASK = (1 << _EPOCH_BITS) - 1
+_MOST_EPOCHS = 1 << 32
+_ITERATIONS_KEPT = 16
+"""a slow worker may begin an iteration when others are in a later one"""
 
-_SETS = 0
-"""place in a row: how often `set` was called, and the epoch it set"""
-_UPCOMING = slice(1, 1 + _MAX_WORKERS)
-"""by worker: the epoch after that of its last iteration; the largest is the next epoch"""
-_NOTES = (
-    slice(1 + _MAX_WORKERS, 1 + 2 * _MAX_WORKERS),
-    slice(1 + 2 * _MAX_WORKERS, 1 + 3 * _MAX_WORKERS),
-)
-"""by worker: the iteration that it began last, and its epoch; in turn, as a slow worker may be one iteration behind"""
-_ROW = 1 + 3 * _MAX_WORKERS
+
+@dataclass
+class _Row:
+    """What the lines of a rank come to."""
+
+    sets: int = 0
+    least: int = 0
+    """the epoch that was set last"""
+    after: dict[int, int] = field(default_factory=dict)
+    """by worker: the epoch after that of its last iteration"""
+    iterations: dict[int, tuple[int, set[int]]] = field(default_factory=dict)
+    """by iteration: its epoch, and the workers that have begun it"""
+
+    @property
+    def upcoming(self) -> int:
+        return max(self.least, *self.after.values(), 0)
+
+    def set(self, epoch: int) -> None:
+        self.sets, self.least, self.after = self.sets + 1, epoch, {}
+
+    def begin(self, iteration: int, worker: int, sets: int, given: int | None) -> None:
+        epoch, workers = self.iterations.pop(iteration, (0, {worker}))
+        if worker in workers:  # the first of its iteration; or its seed came before
+            epoch, workers = self.upcoming if given is None else given, set()
+        self.iterations[iteration] = epoch, workers | {worker}
+        if len(self.iterations) > _ITERATIONS_KEPT:
+            self.iterations.pop(next(iter(self.iterations)))
+        self.at(worker, sets, epoch)
+
+    def at(self, worker: int, sets: int, epoch: int) -> None:
+        if sets == self.sets:
+            self.after[worker] = epoch + 1
 
 
 class EpochClock:
-    """Gives each iteration its epoch: 0 for the first, then one more each time, or what `set` says.
+    """Gives each iteration its epoch: 0 for the first, then one more each time, or the one that `set` says.
 
-    Its methods take the rank and the number of ranks. A process that is alone counts for all ranks that may come of it.
+    Its methods take the rank and the number of ranks. A process that is alone counts for all ranks
+    that descend from it.
     """
 
     def __init__(self) -> None:
-        self._shared = torch.zeros(_MAX_RANKS, _ROW, dtype=torch.int64)
-        self._share()
+        self._shared = SharedLog()
+        self._origin: dict[int | None, _Row] = {None: _Row()}  # before the first line
+        self._rows, self._place = copy.deepcopy(self._origin), 0
         self._seen_sets = 0
         self._begun = 0  # iterations of this worker
-        self.iteration = 0  # a number that the workers of the iteration that began last here share
+        self.iteration = 0
+        """a number that the workers share that began the last iteration here"""
 
     def set(self, epoch: int, rank: int = 0, world_size: int = 1) -> None:
         """Make `epoch` that of the next iteration, in this process and in all its workers.
@@ -56,103 +86,83 @@ class EpochClock:
         Raises:
             OptionError: the epoch is not a whole number from 0 on.
         """
-        if isinstance(epoch, bool) or not isinstance(epoch, int) or not 0 <= epoch < _EPOCH_MASK:
+        if isinstance(epoch, bool) or not isinstance(epoch, int) or not 0 <= epoch < _MOST_EPOCHS:
             raise OptionError(f"epoch={epoch!r}: an epoch is a whole number from 0 on")
-        rows = self._rows(rank, world_size)
-        self._seen_sets = self._sets(rank)[0] + 1
-        rows[:, _UPCOMING] = epoch
-        rows[:, _SETS] = _pair(self._seen_sets, epoch)
+        self._seen_sets = self._row(rank).sets + 1
+        self._write("set", _named(rank, world_size), epoch)
 
     def next(self, rank: int = 0, world_size: int = 1) -> int:
-        """The epoch of the iteration that begins now."""
+        """Return the epoch of the iteration that begins now."""
         info = get_worker_info()
-        if info is None:
-            self.iteration += 1
-            epoch = self.upcoming(rank)
-        else:
-            if self._begun:  # a worker that was just started goes by what was set before it was
-                self._seen_sets = self._sets(rank)[0]
-            epoch = self._agreed(info, rank)
+        if info is not None:
+            if self._begun:  # a worker that was just started goes by the epoch that was set before
+                self._seen_sets = self._row(rank).sets
+            return self._agreed(info, rank, world_size)
+        self.iteration += 1
+        epoch = self.upcoming(rank)
         self._count(epoch, rank, world_size)
         return epoch
 
     def begin_at(self, epoch: int, rank: int = 0, world_size: int = 1) -> None:
-        """Say that the iteration that begins now is in `epoch`, which a state says."""
+        """Begin an iteration at `epoch`, which comes from a state."""
         info = get_worker_info()
         if info is None:
             self.iteration += 1
+            self._count(epoch, rank, world_size)
         else:
-            self._leave_note(info, rank, epoch)
-        self._count(epoch, rank, world_size)
+            self._agreed(info, rank, world_size, epoch)
 
     def went_on(self, epoch: int, rank: int = 0, world_size: int = 1) -> None:
-        """Say that the iteration that runs here has come to `epoch` by itself."""
+        """Note that the iteration that runs here has come to `epoch` by itself."""
         self._count(epoch, rank, world_size)
 
     def upcoming(self, rank: int = 0) -> int:
-        """The epoch of the next iteration."""
-        return int(self._shared[rank % _MAX_RANKS, _UPCOMING].max())
+        """Return the epoch of the next iteration."""
+        return self._row(rank).upcoming
 
-    def _agreed(self, info: Any, rank: int) -> int:
-        """The epoch of the other workers of this iteration, or the next where this one is the first."""
-        upcoming = self.upcoming(rank)  # before the notes
-        iteration = self._iteration(info)
-        notes = [_parts(note) for note in self._shared[rank % _MAX_RANKS, _NOTES[self._begun & 1]].tolist()]
-        epochs = [epoch for by, epoch in notes if by == iteration]
-        if not epochs or notes[info.id % _MAX_WORKERS] == (
-            iteration,
-            max(epochs),
-        ):  # the latter: a seed that came before
-            epochs = [upcoming]
-        self._leave_note(info, rank, max(epochs))
-        return max(epochs)
-
-    def _leave_note(self, info: Any, rank: int, epoch: int) -> None:
-        place = _NOTES[self._begun & 1].start + info.id % _MAX_WORKERS
-        self.iteration = self._iteration(info)
-        self._shared[rank % _MAX_RANKS, place] = _pair(self.iteration, epoch)
+    def _agreed(self, info: Any, rank: int, world_size: int = 1, epoch: int | None = None) -> int:
+        """Begin an iteration as a worker; return its epoch, which all its workers have."""
+        number = hash((info.seed - info.id, info.num_workers, self._seen_sets, self._begun))
+        self.iteration = number & 0x7FFF_FFFF
         self._begun += 1
-
-    def _iteration(self, info: Any) -> int:
-        """A number that the workers of one iteration over one DataLoader share, and others do not: 31 bits, not 0."""
-        return hash((info.seed - info.id, info.num_workers, self._seen_sets, self._begun)) & 0x7FFF_FFFF or 1
+        self._write("begin", _named(rank, world_size), self.iteration, info.id, self._seen_sets, epoch)
+        return self._row(rank).iterations[self.iteration][0]
 
     def _count(self, epoch: int, rank: int, world_size: int) -> None:
-        """Note the epoch as begun, unless another was set since."""
         info = get_worker_info()
-        if self._sets(rank)[0] == self._seen_sets:
-            place = _UPCOMING.start + (0 if info is None else info.id % _MAX_WORKERS)
-            self._rows(rank, world_size)[:, place] = epoch + 1
+        worker = 0 if info is None else info.id
+        self._write("at", _named(rank, world_size), worker, self._seen_sets, epoch)
 
-    def _sets(self, rank: int) -> tuple[int, int]:
-        return _parts(int(self._shared[rank % _MAX_RANKS, _SETS]))
+    def _write(self, kind: str, rank: int | None, *values: int | None) -> None:
+        self._shared.append(json.dumps([kind, rank, *values]))
 
-    def _rows(self, rank: int, world_size: int) -> torch.Tensor:
-        """This rank's row; all rows, for a process that is alone."""
-        return self._shared if world_size == 1 else self._shared[rank % _MAX_RANKS : rank % _MAX_RANKS + 1]
+    def _row(self, rank: int) -> _Row:
+        """Return a rank's row, after all lines that there are."""
+        lines, self._place = self._shared.read_from(self._place)
+        for line in lines:
+            kind, named, *values = json.loads(line)
+            rows = list(self._rows.values()) if named is None else [self._known(named)]
+            for row in rows:
+                getattr(row, kind)(*values)
+        return self._known(rank)
 
-    def _share(self) -> None:
-        self._shared.share_memory_()  # type: ignore[no-untyped-call]
+    def _known(self, rank: int) -> _Row:
+        if rank not in self._rows:
+            self._rows[rank] = copy.deepcopy(self._rows[None])
+        return self._rows[rank]
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        if get_spawning_popen() is None:  # a plain pickle, a copy: it shares nothing
-            state["_shared"] = (self._shared[:, _SETS].tolist(), self._shared[:, _UPCOMING].amax(dim=1).tolist())
+        if get_spawning_popen() is None:  # a copy, which shares nothing
+            self._row(0)
+            state["_origin"] = {rank: _Row(row.sets, row.upcoming) for rank, row in self._rows.items()}
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        if isinstance(self._shared, tuple):
-            sets, upcoming = self._shared
-            self._shared = torch.zeros(_MAX_RANKS, _ROW, dtype=torch.int64)
-            self._shared[:, _SETS] = torch.tensor(sets)
-            self._shared[:, _UPCOMING] = torch.tensor(upcoming).unsqueeze(1)
-            self._share()
+        self._rows, self._place = copy.deepcopy(self._origin), 0  # a spawned worker replays all lines
 
 
-def _pair(high: int, epoch: int) -> int:
-    return high << _EPOCH_BITS | epoch
-
-
-def _parts(pair: int) -> tuple[int, int]:
-    return pair >> _EPOCH_BITS, pair & _EPOCH_MASK
+def _named(rank: int, world_size: int) -> int | None:
+    """Return the rank as lines name it; null for a process that is alone."""
+    return None if world_size == 1 else rank

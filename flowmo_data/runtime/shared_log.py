@@ -20,7 +20,7 @@ from flowmo_data.runtime.resources import HAS_MEMORY_FILES, open_memory_file
 _CHUNK_BYTES = 1 << 20
 
 
-class SharedLines:
+class SharedLog:
     """Lines of text, of all processes that descend from the one that made them. A plain copy begins empty."""
 
     def __init__(self) -> None:
@@ -35,14 +35,18 @@ class SharedLines:
         os.write(self._descriptor, line.encode("ascii") + b"\n")  # O_APPEND: nobody writes in between
 
     def read_new(self) -> list[str]:
-        """The lines that this process has not read yet, in the order in which they were added."""
+        """Return the lines that this process has not read yet, in the order in which they were added."""
+        lines, self._num_read = self.read_from(self._num_read)
+        return lines
+
+    def read_from(self, place: int) -> tuple[list[str], int]:
+        """Return the lines from a byte of the log on, and the byte after the last of them."""
         data, chunk = b"", b"-"
         while chunk:
-            chunk = os.pread(self._descriptor, _CHUNK_BYTES, self._num_read + len(data))
+            chunk = os.pread(self._descriptor, _CHUNK_BYTES, place + len(data))
             data += chunk
         whole = data[: data.rfind(b"\n") + 1]  # the last may be being written
-        self._num_read += len(whole)
-        return whole.decode("ascii").splitlines()
+        return whole.decode("ascii").splitlines(), place + len(whole)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"descriptor": None if get_spawning_popen() is None else DupFd(self._descriptor)}
