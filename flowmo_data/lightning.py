@@ -1,21 +1,30 @@
-"""`StreamingAudioDataModule`: the dataset under a Lightning Trainer, whose checkpoints resume exactly."""
+"""`StreamingAudioDataModule`: the dataset under a Lightning Trainer, whose checkpoints resume exactly.
+
+A Trainer asks for a batch ahead of the one that it works on, so the state of its loader has to lag behind:
+
+Trainer                is through with   b0 b1 b2 b3
+                       works on                      b4
+                       has fetched ahead                b5
+ResumableDataLoader    is after                         b5
+LaggingLoader          is after                   b3
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields, replace
-from typing import Any, Union
+from typing import Any, NamedTuple, TypedDict, Union
 
 import torch
+from typing_extensions import Unpack
 
 from flowmo_data.dataset import StreamingAudioDataset
 from flowmo_data.decoding import choose_decoder
-from flowmo_data.epochs.options import Options
+from flowmo_data.epochs import Options
 from flowmo_data.errors import AudioFileError, MissingPackageError
-from flowmo_data.lagging import LaggingLoader, Used
 from flowmo_data.loading import ResumableDataLoader
-from flowmo_data.tracks.index import AudioIndex
+from flowmo_data.runtime.ranks import Ranks
+from flowmo_data.tracks import AudioIndex
 
 try:
     from lightning.pytorch import LightningDataModule
@@ -25,11 +34,28 @@ except ImportError as error:
         f"flowmo_data.lightning needs lightning ({error}): pip install 'flowmo_data[lightning]'"
     ) from error
 
-Exclude = Union[str, Sequence[str], "os.PathLike[str]"]
-"""See `StreamingAudioDataset`: the path of a list of files, or a sequence of paths."""
-
 Files = Union[str, Sequence[str], "os.PathLike[str]", AudioIndex]
 """See `StreamingAudioDataset`: a folder, a file, a glob, a sequence of these; or an index, or the path of one."""
+
+
+class DatasetOptions(TypedDict, total=False):
+    """The options of `StreamingAudioDataset` that the three sets share; it describes them and has their defaults."""
+
+    sr: int
+    samples_per_frame: int
+    shuffle_buffer_size: int | None
+    channels: int
+    seed: int
+    framing: str
+    decoder: str
+    decode_threads: int
+    exclude: str | Sequence[str] | os.PathLike[str] | None
+    on_error: str | Callable[[AudioFileError], None]
+    on_other_rate: str
+    dtype: torch.dtype | str
+    transform: Callable[[torch.Tensor], Any] | None
+    return_info: bool
+    remainder: str
 
 
 class StreamingAudioDataModule(LightningDataModule):
@@ -39,10 +65,10 @@ class StreamingAudioDataModule(LightningDataModule):
     A Trainer's checkpoint holds where training is among the frames, in the middle of an epoch too: resumed, it goes on
     with the frames that would have come next.
 
-    Several ranks get frames of their own each. With an index they get equally many. Without one, nobody knows how many
-    there are before the epoch is over, so that ranks agree on each batch: the epoch ends for all when it ends for one,
-    and what the others have left then is left out of it. With `repeat`, a Trainer's epoch of `limit_train_batches` goes
-    on where the one before it stopped.
+    Each rank gets frames of its own. With an index, all ranks get equally many. Without one, nobody knows how many
+    there are before the epoch is over, so ranks agree on each batch: the epoch ends for all when it ends for one, and
+    the rest of the others' frames is left out of it. With `repeat`, a Trainer's epoch of `limit_train_batches` goes on
+    after the last one.
 
     Args:
         train: what to train on; see `files` of `StreamingAudioDataset`.
@@ -51,25 +77,13 @@ class StreamingAudioDataModule(LightningDataModule):
         batch_size: frames in a batch. The last one of a worker's epoch may be shorter.
         num_workers: processes that decode, in each rank; 0 decodes in the process that trains.
         prefetch_factor: batches that each worker has ready; None for torch's two.
-        persistent_workers: keep workers from epoch to epoch: where processes are slow to start (macOS).
-        pin_memory: copy batches into page-locked memory; None does so where there is a CUDA device.
-        repeat: for training; see `StreamingAudioDataset`, as for all that follow.
-        sr: sample rate, Hz.
-        samples_per_frame: length of a frame, samples.
-        shuffle_buffer_size: frames that are shuffled among each other; None, with an index, for all.
-        channels: 1 or 2.
-        seed: what all randomness comes from.
-        framing: "pad" or "drop".
-        decoder: "auto", "minimp3py" or "soundfile".
-        decode_threads: threads that decode, in each worker.
-        exclude: files to leave out of all three sets.
-        on_error: "skip", "raise", or a function, which is left out of the hyperparameters as `transform` is.
-        on_other_rate: "resample", "skip" or "raise".
-        dtype: of what is emitted; also by its name, "float16" for instance.
-        transform: a function from a frame to what is emitted for it. It is left out of the hyperparameters that a
-            checkpoint keeps, as files and indexes are that are not given by their paths.
-        return_info: emit dictionaries that say where a frame is from.
-        remainder: "drop" or "repeat", with an index.
+        persistent_workers: keep workers from epoch to epoch, if processes are slow to start (macOS).
+        pin_memory: copy batches into page-locked memory; None does so if there is a CUDA device.
+        repeat: go on with the next epoch when one ends, in training; see `StreamingAudioDataset`.
+        **options: further options of `StreamingAudioDataset`, for all three sets: `sr`, `samples_per_frame`,
+            `shuffle_buffer_size`, `channels`, `seed`, `framing`, `decoder`, `decode_threads`, `exclude`, `on_error`,
+            `on_other_rate`, `dtype` (also by its name, "float16"), `transform`, `return_info`, `remainder`. A
+            checkpoint keeps them as hyperparameters, without functions, and without files that are not given by path.
 
     Raises:
         MissingPackageError: importing this module: lightning is not installed.
@@ -88,53 +102,29 @@ class StreamingAudioDataModule(LightningDataModule):
         persistent_workers: bool = False,
         pin_memory: bool | None = None,
         repeat: bool = False,
-        sr: int = 44_100,
-        samples_per_frame: int = 196_608,
-        shuffle_buffer_size: int | None = 1_000,
-        channels: int = 2,
-        seed: int = 0,
-        framing: str = "pad",
-        decoder: str = "auto",
-        decode_threads: int = 0,
-        exclude: Exclude | None = None,
-        on_error: str | Callable[[AudioFileError], None] = "skip",
-        on_other_rate: str = "resample",
-        dtype: torch.dtype | str = torch.float32,
-        transform: Callable[[torch.Tensor], Any] | None = None,
-        return_info: bool = False,
-        remainder: str = "drop",
+        **options: Unpack[DatasetOptions],
     ) -> None:
         super().__init__()
-        dtype = _named(dtype)
-        self._options = Options(
-            sr=sr,
-            samples_per_frame=samples_per_frame,
-            shuffle_buffer_size=shuffle_buffer_size,
-            channels=channels,
-            shuffle=True,
-            seed=seed,
-            framing=framing,
-            decoder=choose_decoder(decoder),
-            decode_threads=decode_threads,
-            on_error=on_error,
-            on_other_rate=on_other_rate,
-            dtype=getattr(torch, str(dtype), dtype),  # type: ignore[arg-type]
-            transform=transform,
-            return_info=return_info,
+        options["dtype"] = dtype = _named(options.get("dtype", torch.float32))  # as checkpoints keep it
+        options["exclude"] = _as_text(options.get("exclude"))
+        train, val, test = _as_text(train), _as_text(val), _as_text(test)
+        self._options: dict[str, Any] = {**options, "dtype": getattr(torch, dtype, dtype)}
+        checked = {name: value for name, value in self._options.items() if name != "exclude"}
+        Options(
+            **{**checked, "decoder": choose_decoder(checked.get("decoder", "auto"))},
             batch_size=batch_size,
             repeat=repeat,
-            remainder=remainder,
         )
+        self._repeat = repeat
         self._loading = {
             "num_workers": num_workers,
             "prefetch_factor": prefetch_factor,
             "persistent_workers": persistent_workers,
             "pin_memory": torch.cuda.is_available() if pin_memory is None else pin_memory,
         }
-        train, val, test, exclude = _as_text(train), _as_text(val), _as_text(test), _as_text(exclude)
-        self._files, self._exclude = {"train": train, "val": val, "test": test}, exclude
+        self._files = {"train": train, "val": val, "test": test}
         indexes = [name for name, files in self._files.items() if isinstance(files, AudioIndex)]
-        functions = ["transform", *(["on_error"] if callable(on_error) else [])]
+        functions = [name for name in ("transform", "on_error") if callable(options.get(name))]
         self.save_hyperparameters(ignore=[*functions, *indexes])
         for name in ("val", "test"):
             if self._files[name] is None:
@@ -144,8 +134,8 @@ class StreamingAudioDataModule(LightningDataModule):
         self._state: Mapping[str, Any] | None = None  # that was loaded, until there is a loader for it
 
     def train_dataloader(self) -> LaggingLoader:
-        """The batches of an epoch, another one each time."""
-        dataset = self._dataset("train", self._options)
+        """Return the batches of an epoch, another one each time."""
+        dataset = self._dataset("train", repeat=self._repeat)
         state, self._state = self._state, None
         if state is None and self.trainer is not None:
             dataset.set_epoch(self.trainer.current_epoch)
@@ -155,22 +145,17 @@ class StreamingAudioDataModule(LightningDataModule):
         return self._train
 
     def val_dataloader(self) -> _Batches:
-        """The batches to validate on."""
-        return _Batches(self._loader(self._dataset("val", self._in_order())))
+        """Return the batches to validate on."""
+        return _Batches(self._loader(self._dataset("val", shuffle=False)))
 
     def test_dataloader(self) -> _Batches:
-        """The batches to test on."""
-        return _Batches(self._loader(self._dataset("test", self._in_order())))
+        """Return the batches to test on."""
+        return _Batches(self._loader(self._dataset("test", shuffle=False)))
 
-    def _in_order(self) -> Options:
-        return replace(self._options, shuffle=False, repeat=False)
-
-    def _dataset(self, name: str, options: Options) -> StreamingAudioDataset:
-        files = self._files[name]
+    def _dataset(self, name: str, **options: Any) -> StreamingAudioDataset:
+        files, batch_size = self._files[name], self.hparams["batch_size"]  # which Lightning's batch size finder sets
         assert files is not None
-        keywords = {field.name: getattr(options, field.name) for field in fields(options)}
-        keywords["batch_size"] = self.hparams["batch_size"]  # where Lightning's batch size finder sets it
-        return StreamingAudioDataset(files, exclude=self._exclude, **keywords)
+        return StreamingAudioDataset(files, batch_size=batch_size, **self._options, **options)
 
     def _loader(self, dataset: StreamingAudioDataset) -> ResumableDataLoader:
         loader = ResumableDataLoader(dataset, batch_size=None, **self._loading)  # the dataset makes batches
@@ -178,12 +163,12 @@ class StreamingAudioDataModule(LightningDataModule):
         return loader
 
     def teardown(self, stage: str) -> None:  # noqa: ARG002
-        """End the workers. Trainers call it when they are through."""
+        """End the workers. Trainers call it at the end."""
         while self._loaders:
             self._loaders.pop().stop_workers()
 
     def _used(self) -> Used | None:
-        """How far the Trainer is; None where none is training."""
+        """Return how far the Trainer is; None if none is training."""
         if self.trainer is None or self.trainer.state.fn is not TrainerFn.FITTING:
             return None
         progress = self.trainer.fit_loop.epoch_loop.batch_progress
@@ -191,16 +176,102 @@ class StreamingAudioDataModule(LightningDataModule):
         return Used(batches, progress.is_last_batch and progress.total.ready == batches)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where training is among the frames: of all ranks, so that all of them have to ask, as Trainers do."""
+        """Return where training is among the frames, of all ranks: all of them must ask, as Trainers do."""
         return dict(self._state or {}) if self._train is None else self._train.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Make training go on there. Trainers call it, before they ask for batches."""
+        """Make training go on there. Trainers call it before they ask for batches."""
         self._state = state_dict or None
 
 
+class Used(NamedTuple):
+    """How far a user is."""
+
+    batches: int
+    """that it is through with, of all epochs"""
+    epoch_is_over: bool
+    """it wants no more of this epoch"""
+
+
+class LaggingLoader:
+    """The batches of a loader, for a user who can say how far it is.
+
+    An iteration gives the next epoch. It gives the same one again where nothing of the last iteration was used; with
+    `repeat=True`, it goes on with the endless one.
+
+    Without an index, ranks have different numbers of batches, which none of them knows before: an epoch ends for all
+    when it ends for one.
+
+    Args:
+        loader: the loader.
+        used: says how far the user is; None where there is none, and a batch counts when it is handed out.
+    """
+
+    def __init__(self, loader: ResumableDataLoader, used: Callable[[], Used | None]) -> None:
+        self.loader, self._used = loader, used
+        self._used_before = 0  # when the iteration began
+        self._states: dict[int, dict[str, Any]] = {}  # by batches of the iteration
+        self._ranks = Ranks()
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Any]:
+        start = self._reached(leaving=True)
+        if start != self.loader.next_epoch_state():
+            self.loader.load_state_dict(start)
+        used = self._used()
+        self._used_before, self._states = (used.batches, {0: start}) if used else (0, {})
+        batches = self._remembered(iter(self.loader))
+        return batches if self._dataset().stream.ranks_end_together else self._ranks.while_all_have_one(batches)
+
+    def _remembered(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """The batches, with the states that may be asked for kept."""
+        for number, batch in enumerate(batches, 1):
+            if self._states:
+                self._states[number] = self.loader.state_dict()
+                oldest = self._batches_used(number)
+                self._states = {after: state for after, state in self._states.items() if after >= oldest}
+            yield batch
+
+    def _batches_used(self, handed_out: int) -> int:
+        """Batches of this iteration that the user is through with."""
+        used = self._used()
+        return handed_out if used is None else used.batches - self._used_before
+
+    def _reached(self, *, leaving: bool) -> dict[str, Any]:
+        """The loader's state after what was used, and after the epoch where the user is leaving it."""
+        used = self._used()
+        if used is None or not self._states:
+            return self.loader.state_dict()
+        of_iteration = used.batches - self._used_before
+        if of_iteration and leaving and not self._dataset().options.repeat:
+            return self.loader.next_epoch_state()
+        return self._states[of_iteration]
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far the users on all ranks are: all of them have to ask."""
+        used = self._used()
+        return {"ranks": self._ranks.gather(self._reached(leaving=used is not None and used.epoch_is_over))}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Start the next iteration where `state` was taken.
+
+        Raises:
+            StateError: the state belongs to other files, options or shards.
+        """
+        rank, world_size = self._dataset().rank_and_world_size()
+        ranks = state["ranks"]
+        self.loader.load_state_dict(ranks[rank if len(ranks) == world_size else 0])
+        self._states = {}
+
+    def _dataset(self) -> StreamingAudioDataset:
+        assert isinstance(self.loader.dataset, StreamingAudioDataset)
+        return self.loader.dataset
+
+
 class _Batches:
-    """What a Trainer gets of a DataLoader: something to iterate over. A DataLoader as such, it would take to pieces."""
+    """Batches to iterate over, for a Trainer. It would rebuild a real DataLoader."""
 
     def __init__(self, loader: ResumableDataLoader) -> None:
         self.loader = loader

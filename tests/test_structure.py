@@ -10,7 +10,7 @@ import flowmo_data
 
 PACKAGE = Path(flowmo_data.__file__).parent
 FLOORS = [
-    "errors", "runtime", "sources", "tracks", "epochs", "decoding", "dataset", "loading", "lagging", "lightning",
+    "errors", "runtime", "sources", "tracks", "epochs", "decoding", "dataset", "loading", "lightning",
     "bench", "cli",
 ]  # fmt: skip
 """what lies in the package, from the ground up: each imports only from those before it"""

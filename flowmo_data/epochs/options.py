@@ -27,23 +27,23 @@ class Options:
         OptionError: an option has a value that it cannot have; the message says which values it can have.
     """
 
-    sr: int
-    samples_per_frame: int
-    shuffle_buffer_size: int | None
-    channels: int
-    shuffle: bool
-    seed: int
-    framing: str
-    decoder: str
-    decode_threads: int
-    on_error: str | Callable[[AudioFileError], None]
-    on_other_rate: str
-    dtype: torch.dtype
-    transform: Callable[[torch.Tensor], Any] | None
-    return_info: bool
-    batch_size: int | None
-    repeat: bool
-    remainder: str
+    sr: int = 44_100
+    samples_per_frame: int = 196_608
+    shuffle_buffer_size: int | None = 1_000
+    channels: int = 2
+    shuffle: bool = True
+    seed: int = 0
+    framing: str = "pad"
+    decoder: str = "soundfile"
+    decode_threads: int = 0
+    on_error: str | Callable[[AudioFileError], None] = "skip"
+    on_other_rate: str = "resample"
+    dtype: torch.dtype = torch.float32
+    transform: Callable[[torch.Tensor], Any] | None = None
+    return_info: bool = False
+    batch_size: int | None = None
+    repeat: bool = False
+    remainder: str = "drop"
 
     def __post_init__(self) -> None:
         self._check_number("sr", 1, "a sample rate in Hz, 44100 for instance")
