@@ -16,17 +16,13 @@ from flowmo_data.decoding import choose_decoder
 from flowmo_data.decoding.batching import Slot, batches, frame_slots
 from flowmo_data.decoding.frames import FrameReader
 from flowmo_data.epochs import Files, Ledger, Options, Position, Progress, Report, Shard, Span, open_stream
-from flowmo_data.epochs.from_files import nothing_to_emit
 from flowmo_data.epochs.progress import check_state
-from flowmo_data.epochs.sharding import batch_size_asked_for, check_not_sharded_again, current_shard
-from flowmo_data.errors import AudioFileError, NoReadableFileError, StateError
+from flowmo_data.epochs.sharding import current_shard
+from flowmo_data.errors import AudioFileError
 from flowmo_data.runtime.epoch_clock import EpochClock
 from flowmo_data.runtime.ranks import current_rank
 from flowmo_data.runtime.threads import ordered_map
 from flowmo_data.sources import Exclude
-
-_EMPTY_EPOCHS = 100
-"""epochs without a frame for a shard, after which repeat=True gives up; with shuffle, a few can be bad luck"""
 
 
 class StreamingAudioDataset(IterableDataset[Any]):
@@ -131,22 +127,20 @@ class StreamingAudioDataset(IterableDataset[Any]):
             Shard(*current_rank(rank, world_size))
         self._rank, self._world_size = rank, world_size
         self._ledger = Ledger(self.options)
-        self._stream = open_stream(files, self.options, self._ledger, exclude=exclude)
-        self._frame_reader = FrameReader(self.options, self._stream, self._ledger)
+        self.stream = open_stream(files, self.options, self._ledger, exclude=exclude)
+        self._frame_reader = FrameReader(self.options, self.stream, self._ledger)
         self._clock = EpochClock()
         self._frozen = False
         self._shard: Shard | None = None  # of the iteration that runs, or last ran
         self._progress = Progress(0, 0)
-        self._in_turn = 0  # frames that this worker hands out before it is the next one's turn
-        self._in_turn_before: int | None = None  # where the state that was loaded goes by it
-        self._start: Position | None = None  # of the next iteration, where that is not the start of an epoch
+        self._start: Position | None = None  # of the next iteration, if that is not the start of an epoch
+        self._frames_per_turn: int | None = None  # as a loader says
 
     def __iter__(self) -> Iterator[Any]:
         if get_worker_info() is not None and not self._frozen:
             gc.freeze()  # what was inherited is not looked through again: that would copy the pages it is on
             self._frozen = True
         shard = current_shard(*self.rank_and_world_size())
-        check_not_sharded_again(shard)
         start, self._start = self._start, None
         if start is None:
             progress = Progress(self._clock.next(shard.rank, shard.world_size), 0)
@@ -165,15 +159,12 @@ class StreamingAudioDataset(IterableDataset[Any]):
     def _epochs(self, progress: Progress, shard: Shard, slots: Iterator[Slot]) -> Iterator[tuple[Any, Slot]]:
         """Epoch after epoch, without end where there is anything to emit."""
         empty = 0
-        while self._stream.check_work(shard):
-            if progress.handed_out == 0 and self.frames_per_epoch is None:
-                empty += 1
+        while self.stream.has_frames(shard):
+            was_whole = progress.handed_out == 0
             progress, has_emitted = yield from self._frames(progress, shard, slots)
-            if has_emitted:
-                empty = 0
-            if empty >= (_EMPTY_EPOCHS if self.options.shuffle else 1):
-                raise NoReadableFileError(nothing_to_emit(empty, shard))
-            progress = self._progress = self._stream.after(progress)
+            empty = 0 if has_emitted else empty + was_whole
+            self.stream.check_empty_epochs(empty, shard)
+            progress = self._progress = self.stream.after(progress)
             self._clock.went_on(progress.epoch, shard.rank, shard.world_size)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -183,20 +174,19 @@ class StreamingAudioDataset(IterableDataset[Any]):
         return state
 
     def spans(self, progress: Progress, shard: Shard) -> Iterator[Span]:
-        """The frames of an epoch of one shard that are left, in the order in which they are emitted, not decoded."""
-        return self._stream.spans(progress, shard, self.options.batch_size or 1)
+        """Return the spans of an epoch that are left for a shard, in the order in which they are emitted."""
+        return self.stream.spans(progress, shard, self._turn())
+
+    def _turn(self) -> int:
+        """Return the frames that a worker hands out before it is the next one's turn."""
+        return self._frames_per_turn or self.options.batch_size or 1
 
     def _frames(
         self, progress: Progress, shard: Shard, slots: Iterator[Slot]
     ) -> Generator[tuple[Any, Slot], None, tuple[Progress, bool]]:
-        """What is emitted for each frame of the epoch that is left; gives how far it came, and if there was any."""
+        """Emit each frame that is left of an epoch; return how far it came, and whether there was any."""
         has_emitted = False
-        self._in_turn = self.options.batch_size or batch_size_asked_for() or 1
-        before, self._in_turn_before = self._in_turn_before, None
-        if self.frames_per_epoch is not None and progress.handed_out and before not in (None, self._in_turn):
-            raise StateError(f"this state does not fit: batch_size was {before} and is {self._in_turn}")
-        spans = self._stream.spans(progress, shard, self._in_turn)
-        work = zip(spans, slots, strict=False)
+        work = zip(self.spans(progress, shard), slots, strict=False)
         with self._ledger.epoch(progress.epoch, shard, self._clock.iteration):
             for decoded in ordered_map(self._frame_reader.decoded, work, threads=self.options.decode_threads):
                 progress = replace(progress, handed_out=progress.handed_out + 1)
@@ -227,7 +217,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
         Raises:
             TypeError: there is no index, or with `repeat`, no end.
         """
-        frames = self._stream.num_frames(self.rank_and_world_size()[1])
+        frames = self.stream.num_frames(self.rank_and_world_size()[1])
         return ceil(frames / (self.options.batch_size or 1))
 
     def __bool__(self) -> bool:
@@ -242,14 +232,10 @@ class StreamingAudioDataset(IterableDataset[Any]):
         """
         return self._ledger.report(epoch, self.rank_and_world_size()[0])
 
-    def identity(self, shard: Shard) -> dict[str, Any]:
-        """What a state of this shard belongs to, for JSON."""
-        return self._stream.identity(shard)
-
     @property
     def frames_per_epoch(self) -> int | None:
         """With an index, the frames of all ranks in an epoch; None without."""
-        return self._stream.frames_per_epoch
+        return self.stream.frames_per_epoch
 
     def state_dict(self) -> dict[str, Any]:
         """How far the iteration of this process is, in its worker: for torchdata's `StatefulDataLoader`.
@@ -265,12 +251,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
             shard, progress = self._shard, self._progress
         else:
             progress = Progress(self.next_epoch, 0)
-        in_turn = self._in_turn if self._in_turn_before is None else self._in_turn_before
-        return {**self._worker_identity(shard), "worker": shard.worker, **asdict(progress), "in_turn": in_turn}
-
-    def _worker_identity(self, shard: Shard) -> dict[str, Any]:
-        ranks_and_workers = {"rank": shard.rank, "world_size": shard.world_size, "num_workers": shard.num_workers}
-        return {**self.identity(shard), **ranks_and_workers}
+        return {**self.stream.identity(shard, self._turn()), "worker": shard.worker, **asdict(progress)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Start the next iteration of this process, and only that, where `state` was taken.
@@ -280,16 +261,20 @@ class StreamingAudioDataset(IterableDataset[Any]):
                 refused when the iteration starts.
         """
         shard = current_shard(*self.rank_and_world_size())
-        check_state(state, self._worker_identity(shard), ("worker", "epoch", "handed_out", "begin", "in_turn"))
+        check_state(state, self.stream.identity(shard, self._turn()), ("worker", "epoch", "handed_out", "begin"))
         progress = Progress(state["epoch"], state["handed_out"], state["begin"])
-        self._in_turn_before = state["in_turn"]
-        self.start_at(Position({state["worker"]: progress}, shard.num_workers))
+        self._start = Position({state["worker"]: progress}, shard.num_workers)
 
-    def start_at(self, position: Position | None) -> None:
-        """Start the next iteration there, in this process or in a worker started from it; None for an epoch's start."""
-        self._start = position
+    def start_at(self, position: Position | None, *, frames_per_turn: int | None = None) -> None:
+        """Start the next iteration there, in this process or in a worker started from it; None for an epoch's start.
+
+        Args:
+            position: where to start.
+            frames_per_turn: frames in a batch of the loader, if it makes batches.
+        """
+        self._start, self._frames_per_turn = position, frames_per_turn
 
     def progress(self) -> tuple[int, Progress]:
-        """The worker that this process plays, and how far it is."""
+        """Return the worker that this process plays, and how far it is."""
         assert self._shard is not None
         return self._shard.worker, self._progress

@@ -3,88 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from torch.utils.data import DataLoader
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from flowmo_data.dataset import StreamingAudioDataset
-from flowmo_data.epochs.progress import Position, Progress, check_state, deal_batches
-from flowmo_data.epochs.sharding import Shard
-from flowmo_data.errors import OptionError, StateError
+from flowmo_data.epochs.progress import Layout, Progress, Reached
+from flowmo_data.errors import OptionError
 from flowmo_data.runtime.processes import LettingInterruptsThrough, interrupts_held_back
-
-
-class _Reached(Protocol):
-    """How far a loop is."""
-
-    def count(self, worker: int, progress: Progress) -> None:
-        """One more batch, after which the worker that made it was as far."""
-
-    def state(self) -> dict[str, Any]:
-        """In numbers that JSON can hold."""
-
-    def first_epoch(self) -> int:
-        """The epoch that it is in, or the first of several."""
-
-    def position(self, num_workers: int) -> Position:
-        """Where workers start to go on from here."""
-
-
-@dataclass
-class _ReachedInFiles:
-    """How far each worker was when it made the last batch that the loop has got."""
-
-    rank: int
-    workers: list[Progress]
-    next_worker: int = 0
-    batches: int = 0
-
-    def count(self, worker: int, progress: Progress) -> None:
-        self.workers[worker] = progress
-        self.next_worker = (worker + 1) % len(self.workers)
-        self.batches += 1
-
-    def state(self) -> dict[str, Any]:
-        workers = [[worker.epoch, worker.handed_out] for worker in self.workers]
-        return {"rank": self.rank, "batches": self.batches, "workers": workers, "next_worker": self.next_worker}
-
-    def first_epoch(self) -> int:
-        return min(worker.epoch for worker in self.workers)
-
-    def position(self, num_workers: int) -> Position:
-        return Position(dict(enumerate(self.workers)), num_workers, self.next_worker)
-
-
-@dataclass
-class _ReachedInIndex:
-    """How many frames of the epoch all ranks together have got: they are the first of its order."""
-
-    epoch: int
-    frames: int
-    frames_in_batch: int
-    """of all ranks"""
-    frames_per_epoch: int
-    repeat: bool
-
-    def count(self, worker: int, progress: Progress) -> None:  # noqa: ARG002
-        self.frames += self.frames_in_batch
-        if self.repeat:
-            epochs, self.frames = divmod(self.frames, self.frames_per_epoch)
-            self.epoch += epochs
-        else:
-            self.frames = min(self.frames, self.frames_per_epoch)
-
-    def state(self) -> dict[str, Any]:
-        return {"epoch": self.epoch, "frames": self.frames}
-
-    def first_epoch(self) -> int:
-        return self.epoch
-
-    def position(self, num_workers: int) -> Position:
-        progress = Progress(self.epoch, 0, self.frames)
-        return Position(dict.fromkeys(range(num_workers), progress), num_workers)
 
 
 class ResumableDataLoader(DataLoader[Any]):
@@ -118,11 +45,10 @@ class ResumableDataLoader(DataLoader[Any]):
                 f"batch_size={self.batch_size} of the loader and {dataset.options.batch_size} of the dataset "
                 "would give batches of batches: set one of them, and the other to None"
             )
-        self.collate_fn = _WithProgress(self.collate_fn, dataset)
         if self.num_workers:
             self.worker_init_fn = LettingInterruptsThrough(self.worker_init_fn)
-        self._reached: _Reached | None = None  # of the iteration that runs
-        self._start: _Reached | None = None  # of the next iteration, where it was loaded
+        self._reached: Reached | None = None  # of the iteration that runs
+        self._start: Reached | None = None  # of the next iteration, if a state was loaded
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         dataset = self._streaming_dataset()
@@ -130,13 +56,18 @@ class ResumableDataLoader(DataLoader[Any]):
         reached = self._reached = start or self._epoch_start()
         if start is not None:
             dataset.set_epoch(start.first_epoch())
-            dataset.start_at(start.position(self._num_workers()))
-        with interrupts_held_back():
-            batches = super().__iter__()  # starts the workers, which take the start with them
-        dataset.start_at(None)
+        dataset.start_at(None if start is None else start.position(), frames_per_turn=self._layout().batch_size)
+        collate = self.collate_fn
+        self.collate_fn = _WithProgress(collate, dataset)  # for this loader's own iterator, and for no one else's
+        try:
+            with interrupts_held_back():
+                batches = super().__iter__()  # starts the workers, which take the start with them
+        finally:
+            self.collate_fn = collate
+            dataset.start_at(None)
         return self._counted(batches, reached)
 
-    def _counted(self, batches: Iterator[Any], reached: _Reached) -> Iterator[Any]:
+    def _counted(self, batches: Iterator[Any], reached: Reached) -> Iterator[Any]:
         for batch, (worker, progress) in batches:
             reached.count(worker, progress)
             yield batch
@@ -144,16 +75,16 @@ class ResumableDataLoader(DataLoader[Any]):
             self._reached = None
 
     def state_dict(self) -> dict[str, Any]:
-        """How far the loop is: the epoch, and how much of it the loop has got.
+        """Return how far the loop is: the epoch, and how much of it the loop has got.
 
         Returns:
             Numbers and strings, for JSON as for `torch.save`.
         """
-        return {**self._identity(), **(self._reached or self._start or self._epoch_start()).state()}
+        return (self._reached or self._start or self._epoch_start()).state()
 
     def next_epoch_state(self) -> dict[str, Any]:
-        """The state at the start of the next epoch, for a loop that wants no more of this one."""
-        return {**self._identity(), **self._epoch_start().state()}
+        """Return the state at the start of the next epoch, for a loop that wants no more of this one."""
+        return self._epoch_start().state()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Start the next iteration where the state was taken. It is used once: the epoch after is a whole one.
@@ -162,13 +93,7 @@ class ResumableDataLoader(DataLoader[Any]):
             StateError: the state belongs to other files or options; without an index, also to another number of
                 workers or ranks, or another batch size.
         """
-        if self._streaming_dataset().frames_per_epoch is None:
-            check_state(state, self._identity(), ("rank", "workers", "next_worker", "batches"))
-            start: _Reached = self._reached_by_files(state)
-        else:
-            check_state(state, self._identity(), ("epoch", "frames"))
-            start = self._reached_by_index(state["epoch"], state["frames"])
-        self._start, self._reached = start, None
+        self._start, self._reached = self._streaming_dataset().stream.resumed(state, self._layout()), None
         self.stop_workers()  # they have gone on: new ones start where they should
 
     def stop_workers(self) -> None:
@@ -177,58 +102,15 @@ class ResumableDataLoader(DataLoader[Any]):
             self._iterator._shutdown_workers()
         self._iterator = None
 
-    def _epoch_start(self) -> _Reached:
-        epoch = self._streaming_dataset().next_epoch
-        if self._streaming_dataset().frames_per_epoch is not None:
-            return self._reached_by_index(epoch, 0)
-        return _ReachedInFiles(self._rank(), [Progress(epoch, 0) for _ in self._shards()])
-
-    def _reached_by_index(self, epoch: int, frames: int) -> _ReachedInIndex:
+    def _epoch_start(self) -> Reached:
         dataset = self._streaming_dataset()
-        frames_in_batch = self._frames_in_batch() * dataset.rank_and_world_size()[1]
-        return _ReachedInIndex(epoch, frames, frames_in_batch, dataset.frames_per_epoch or 0, dataset.options.repeat)
+        return dataset.stream.epoch_start(dataset.next_epoch, self._layout())
 
-    def _reached_by_files(self, state: Mapping[str, Any]) -> _ReachedInFiles:
-        rank, batches = self._rank(), state["batches"]
-        if state["rank"] == rank:
-            return _ReachedInFiles(rank, [Progress(*each) for each in state["workers"]], state["next_worker"], batches)
-        return self._reached_after(state["workers"][0][0], batches)
-
-    def _reached_after(self, epoch: int, batches: int) -> _ReachedInFiles:
-        """What this rank has got with so many batches, for a state of another rank."""
+    def _layout(self) -> Layout:
         dataset = self._streaming_dataset()
-        if dataset.options.repeat:
-            raise StateError(
-                "this state does not fit: it was taken on another rank, and with repeat=True a rank's position follows "
-                "from its own state alone; save the state of every rank, or use an index"
-            )
-        size = self._frames_in_batch()
-        available = [sum(1 for _ in dataset.spans(Progress(epoch, 0), shard)) for shard in self._shards()]
-        whole = [frames // size if self.drop_last else -(-frames // size) for frames in available]
-        given, next_worker = deal_batches(batches, whole)
-        workers = [Progress(epoch, min(count * size, frames)) for count, frames in zip(given, available, strict=True)]
-        return _ReachedInFiles(self._rank(), workers, next_worker, batches)
-
-    def _identity(self) -> dict[str, Any]:
-        dataset = self._streaming_dataset()
-        identity = dataset.identity(self._shards()[0])
-        if dataset.frames_per_epoch is not None:
-            return identity
-        return {**identity, "batch_size": self._frames_in_batch(), "drop_last": self.drop_last}
-
-    def _frames_in_batch(self) -> int:
-        return self.batch_size or self._streaming_dataset().options.batch_size or 1
-
-    def _shards(self) -> list[Shard]:
-        rank, world_size = self._streaming_dataset().rank_and_world_size()
-        num_workers = self._num_workers()
-        return [Shard(rank, world_size, worker, num_workers) for worker in range(num_workers)]
-
-    def _num_workers(self) -> int:
-        return max(self.num_workers, 1)
-
-    def _rank(self) -> int:
-        return self._streaming_dataset().rank_and_world_size()[0]
+        rank, world_size = dataset.rank_and_world_size()
+        batch_size = self.batch_size or dataset.options.batch_size or 1
+        return Layout(rank, world_size, max(self.num_workers, 1), batch_size, self.drop_last)
 
     def _streaming_dataset(self) -> StreamingAudioDataset:
         assert isinstance(self.dataset, StreamingAudioDataset)
@@ -236,7 +118,7 @@ class ResumableDataLoader(DataLoader[Any]):
 
 
 class _WithProgress:
-    """A collate function that says beside every batch which worker made it, and how far that worker is then."""
+    """A collate function that adds to every batch the worker that made it, and how far that worker is then."""
 
     def __init__(self, collate: Callable[[Any], Any], dataset: StreamingAudioDataset) -> None:
         self._collate, self._dataset = collate, dataset

@@ -19,7 +19,7 @@ def run_without(package, code):
         ("click", "from flowmo_data.cli import main; main()", "pip install 'flowmo_data[cli]'"),
         (
             "torchaudio",
-            "from flowmo_data.decoding.conditioning import import_resample; import_resample()",
+            "from flowmo_data.decoding.resampling import import_resample; import_resample()",
             "pip install torch==2.14.1 torchaudio==2.11.0",
         ),
         (

@@ -92,12 +92,21 @@ def test_the_sequence_of_global_batches_is_the_same_for_all_ranks_and_workers(in
             assert batches[:whole] == right[:whole]
 
 
-def test_the_plain_dataloader_keeps_the_order_too(index):
+def test_batches_of_the_dataset_and_of_the_resumable_loader_come_in_one_order(index):
     expected = lists(DataLoader(make(index), batch_size=4))
-    for num_workers in (1, 2, 3):
-        assert lists(DataLoader(make(index), batch_size=4, num_workers=num_workers)) == expected
+    for num_workers in (0, 1, 2, 3):
         in_place = DataLoader(make(index, batch_size=4), batch_size=None, num_workers=num_workers)
         assert lists(in_place) == expected
+        assert lists(ResumableDataLoader(make(index), batch_size=4, num_workers=num_workers)) == expected
+
+
+@pytest.mark.parametrize("num_workers", [1, 2, 3])
+def test_the_workers_of_a_plain_dataloader_take_turns_frame_by_frame(index, num_workers):
+    order = lists(make(index))
+    given = [order[worker::num_workers] for worker in range(num_workers)]
+    batches = [[frames[start : start + 4] for start in range(0, len(frames), 4)] for frames in given]
+    expected = [batch for together in zip_longest(*batches) for batch in together if batch is not None]
+    assert lists(DataLoader(make(index), batch_size=4, num_workers=num_workers)) == expected
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -109,7 +118,7 @@ def test_shards_partition_the_places(index, world_size, num_workers, batch_size,
     from flowmo_data.epochs.progress import Progress
     from flowmo_data.epochs.sharding import Shard
 
-    stream = make(index, remainder=remainder)._stream
+    stream = make(index, remainder=remainder).stream
     progress = Progress(0, 0, min(begin, stream.frames_per_epoch))
     left = stream.frames_per_epoch - progress.begin
     ranks = []
@@ -259,19 +268,18 @@ def test_an_endless_stream_goes_on_though_an_epoch_has_nothing_for_a_worker(inde
 
 
 def test_a_state_of_a_worker_is_refused_by_others(index):
-    frames = iter(DataLoader(dataset := make(index, rank=0, world_size=4), batch_size=3))
+    dataset = make(index, rank=0, world_size=4, batch_size=3)
+    frames = iter(DataLoader(dataset, batch_size=None))
     next(frames)
     state = json.loads(json.dumps(dataset.state_dict()))
-    assert state["in_turn"] == 3
+    assert state["frames_per_turn"] == 3
     with pytest.raises(StateError, match="world_size was 4 and is 2"):
-        make(index, rank=0, world_size=2).load_state_dict(state)
-    resumed = make(index, rank=0, world_size=4)
+        make(index, rank=0, world_size=2, batch_size=3).load_state_dict(state)
+    with pytest.raises(StateError, match="frames_per_turn was 3 and is 2"):
+        make(index, rank=0, world_size=4, batch_size=2).load_state_dict(state)
+    resumed = make(index, rank=0, world_size=4, batch_size=3)
     resumed.load_state_dict(state)
-    with pytest.raises(StateError, match="batch_size was 3 and is 2"):
-        next(iter(DataLoader(resumed, batch_size=2)))
-    resumed = make(index, rank=0, world_size=4)
-    resumed.load_state_dict(state)
-    assert lists(DataLoader(resumed, batch_size=3)) == lists(frames)
+    assert lists(DataLoader(resumed, batch_size=None)) == lists(frames)
 
 
 def test_too_few_frames_for_the_ranks_are_an_error(index):

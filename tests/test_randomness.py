@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowmo_data.epochs.randomness import Permutation, Purpose, below, random_bits
+from flowmo_data.epochs.randomness import Permutation, Purpose, random_below, random_bits
 
 
 def test_the_numbers_never_change():
     """Other numbers would make every stored state and every published run another one."""
     assert list(Permutation(8, random_bits(0, 0, Purpose.FILE_ORDER))) == [2, 5, 7, 3, 6, 0, 4, 1]
     bits = random_bits(42, 3, Purpose.PHASE, 7)
-    assert [below(bits, 196_608) for _ in range(4)] == [50357, 56732, 161987, 19239]
+    assert [random_below(bits, 196_608) for _ in range(4)] == [50357, 56732, 161987, 19239]
 
 
 def test_the_key_is_all_that_counts():
@@ -25,7 +25,7 @@ def test_the_key_is_all_that_counts():
 
 def test_below_is_below_and_evenly_spread():
     bits = random_bits(0, 0, Purpose.PHASE)
-    drawn = [below(bits, 5) for _ in range(5_000)]
+    drawn = [random_below(bits, 5) for _ in range(5_000)]
     assert set(drawn) == set(range(5))
     assert all(900 < drawn.count(number) < 1_100 for number in range(5))
 

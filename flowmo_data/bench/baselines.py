@@ -9,7 +9,7 @@ import queue
 import random
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -45,7 +45,7 @@ class LibrosaDataset(IterableDataset[torch.Tensor]):
         return _shuffled(frames, self._shuffle_buffer_size, generator)
 
     def _frames(self, path: str, generator: random.Random) -> Iterator[npt.NDArray[np.float32]]:
-        samples, _ = import_librosa().load(path, sr=_SAMPLE_RATE, mono=False)
+        samples, _ = import_extra("librosa", user="the librosa baseline").load(path, sr=_SAMPLE_RATE, mono=False)
         samples = np.broadcast_to(np.atleast_2d(samples), (2, samples.shape[-1]))
         return _cut(samples, self._samples_per_frame, generator)
 
@@ -119,12 +119,3 @@ def _shuffled(items: Iterable[T], buffer_size: int, generator: random.Random) ->
             buffer[place] = item
     generator.shuffle(buffer)
     yield from buffer
-
-
-def import_librosa() -> Any:
-    """The module librosa.
-
-    Raises:
-        MissingPackageError: it is not installed.
-    """
-    return import_extra("librosa", user="the librosa baseline", install="librosa")

@@ -23,6 +23,7 @@ from flowmo_data.decoding import choose_decoder, load_decoder, read_window
 from flowmo_data.decoding.mpeg_window import find_run
 from flowmo_data.epochs.progress import Progress
 from flowmo_data.epochs.sharding import Shard
+from flowmo_data.runtime.extras import import_extra
 from flowmo_data.sources import find_sources
 from flowmo_data.tracks.mpeg_part import MpegPart
 from flowmo_data.tracks.parts import Part
@@ -106,10 +107,12 @@ def _measure_dataset(setup: Setup, recorder: Recorder) -> Measurement:
 
 
 def _measure_librosa(setup: Setup, recorder: Recorder) -> Measurement:
-    from flowmo_data.bench.baselines import LibrosaDataset, import_librosa
+    from flowmo_data.bench.baselines import LibrosaDataset
 
     paths = list(find_sources(setup.files))
-    import_librosa().load(paths[0], duration=0.1)  # what it imports and compiles at first is no part of the measurement
+    import_extra("librosa", user="the librosa baseline").load(
+        paths[0], duration=0.1
+    )  # what it imports and compiles at first is no part of the measurement
     started = perf_counter()
     dataset = LibrosaDataset(
         paths,

@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 
-from flowmo_data.bench.baselines import import_librosa
 from flowmo_data.bench.demo import NUM_FILES, default_folder, make_demo
 from flowmo_data.bench.plotting import draw
 from flowmo_data.bench.reporting import Result, as_json, machine, recommendation, results_table
@@ -21,6 +20,7 @@ from flowmo_data.cli.console import SpacedLists, check_writable, console, plain_
 from flowmo_data.cli.figures import check_format
 from flowmo_data.decoding import DECODERS, choose_decoder
 from flowmo_data.errors import FlowmoDataError, counted
+from flowmo_data.runtime.extras import import_extra
 from flowmo_data.runtime.processes import num_cores
 from flowmo_data.sources import find_sources
 
@@ -94,7 +94,7 @@ def bench(
         check_format(plot_path)
         check_writable(plot_path, "--plot")
     if "librosa" in baselines:
-        import_librosa()
+        import_extra("librosa", user="the librosa baseline")
     folder = folder or str(_demo_folder())
     corpus = _survey(folder, options)
     _describe(corpus, options, max(workers))

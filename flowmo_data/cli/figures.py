@@ -12,12 +12,12 @@ COLORS = ("#1f6f8b", "#e07a5f", "#3d405b", "#81b29a", "#f2cc8f", "#9d4edd")
 
 
 def import_figure() -> Any:
-    """The class `matplotlib.figure.Figure`, which draws without a screen.
+    """Import `matplotlib.figure.Figure`, which draws without a screen.
 
     Raises:
         MissingPackageError: matplotlib is not installed.
     """
-    figure = import_extra("matplotlib.figure", user="--plot", install="'flowmo_data[plot]'")
+    figure = import_extra("matplotlib.figure", user="--plot")
     figure.mpl.rcParams["svg.hashsalt"] = "flowmo_data"
     return figure.Figure
 

@@ -60,7 +60,7 @@ class FrameReader:
                     f"{attempt} frames of other files, one after the other, could not be read; the last: "
                     f"{decoded.error}"
                 )
-            other = self._stream.instead_of(decoded.span, epoch, attempt)
+            other = self._stream.substitute(decoded.span, epoch, attempt)
             if other is None:
                 return
             decoded = self.decoded((other, decoded.slot))

@@ -30,7 +30,7 @@ _XING_BYTES = 12
 
 
 def decode(run: Run) -> npt.NDArray[np.float32]:
-    """The samples of a run: see `flowmo_data.decoding.Decode`."""
+    """Decode a run: see `registry.Decode`."""
     per_packet = run.header.samples_per_packet
     turn = 8 if per_packet == 576 else 4  # packets after which the ring stands as before
     num_fillers = (run.first - 1) % turn + 1

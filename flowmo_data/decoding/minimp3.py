@@ -17,16 +17,16 @@ from flowmo_data.tracks.mpeg.tags import parse_info_packet
 
 _LEAKS = version("minimp3py") == "0.2.3"
 _REFERENCES = 3
-"""to a number in a tuple, in `_release_leaked`: the tuple's, the loop's and `getrefcount`'s own"""
+"""to a number in `_release_leaked`, if none is leaked: the tuple's, the loop's and `getrefcount`'s own"""
 
 
 def decode(run: Run) -> npt.NDArray[np.float32]:
-    """The samples of a run: see `flowmo_data.decoding.Decode`."""
-    # Free format: it takes three packets to tell their length.
+    """Decode a run: see `registry.Decode`."""
+    # minimp3 needs three packets to find the length of free format.
     num_behind = 0 if run.header.bitrate else 2 * run.header.samples_per_packet
     out = scratch(run.num_samples + num_behind, run.header.channels)
     data = run.data + run.silent_packet() * 2 if num_behind else run.data
-    if parse_info_packet(bytes(data[: run.starts[1]]), run.header):  # not this run's: one file was joined to another
+    if parse_info_packet(bytes(data[: run.starts[1]]), run.header):  # of a file that was joined to another
         data = bytearray(run.silent_packet()) + data[run.starts[1] :]
     try:
         result = backend.read_buffer(data, 0, 0, out)
@@ -38,11 +38,7 @@ def decode(run: Run) -> npt.NDArray[np.float32]:
 
 
 def _release_leaked(result: tuple[int, ...]) -> None:
-    """Give back the numbers that minimp3py 0.2.3 leaks: 64 bytes a call, a gigabyte a day at full speed.
-
-    It packs new numbers into a tuple, which takes a reference to each, and keeps its own. A number that has one more
-    reference than can be accounted for is such a one; in a version that does not leak, none has.
-    """
+    """Give back the numbers that minimp3py 0.2.3 leaks: it keeps a reference to each, 64 bytes a call."""
     for number in result:
         if sys.getrefcount(number) == _REFERENCES + 1:
             ctypes.pythonapi.Py_DecRef(ctypes.py_object(number))

@@ -3,34 +3,75 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from flowmo_data.epochs.error_log import Ledger
 from flowmo_data.epochs.framing import frame_starts
 from flowmo_data.epochs.options import Options
-from flowmo_data.epochs.progress import VERSION, Progress
-from flowmo_data.epochs.randomness import Purpose, below, random_bits
+from flowmo_data.epochs.progress import VERSION, Layout, Position, Progress, check_state, deal_batches
+from flowmo_data.epochs.randomness import Purpose, random_below, random_bits
 from flowmo_data.epochs.sharding import Shard, deal, epoch_order
 from flowmo_data.epochs.shuffle_buffer import shuffled
 from flowmo_data.epochs.span import Span
-from flowmo_data.errors import AudioFileError, NoReadableFileError, OptionError
+from flowmo_data.errors import AudioFileError, NoReadableFileError, OptionError, StateError
 from flowmo_data.sources import Source, Sources
 from flowmo_data.tracks.track import Timeline, Track, at_sample_rate, open_track
 
 logger = logging.getLogger(__name__)
+
+_EMPTY_EPOCHS = 100
+"""epochs without a frame for a shard, after which an endless stream gives up"""
+
+
+@dataclass
+class ReachedInFiles:
+    """How far each worker was when it made the last batch that the loop has got: a `Reached`."""
+
+    identity: dict[str, Any]
+    rank: int
+    workers: list[Progress]
+    next_worker: int
+    batches: int
+
+    def count(self, worker: int, progress: Progress) -> None:
+        """See `Reached.count`."""
+        self.workers[worker] = progress
+        self.next_worker = (worker + 1) % len(self.workers)
+        self.batches += 1
+
+    def state(self) -> dict[str, Any]:
+        """See `Reached.state`."""
+        workers = [[worker.epoch, worker.handed_out] for worker in self.workers]
+        place = {"rank": self.rank, "batches": self.batches, "workers": workers, "next_worker": self.next_worker}
+        return {**self.identity, **place}
+
+    def first_epoch(self) -> int:
+        """See `Reached.first_epoch`."""
+        return min(worker.epoch for worker in self.workers)
+
+    def position(self) -> Position:
+        """See `Reached.position`."""
+        return Position(dict(enumerate(self.workers)), len(self.workers), self.next_worker)
 
 
 class FileStream:
     """Deals out files, whose lengths are known only when they are opened."""
 
     frames_per_epoch = None
+    """nobody knows how many there are"""
 
     def __init__(self, sources: Sources, options: Options, ledger: Ledger) -> None:
         self._sources, self._options, self._ledger = sources, options, ledger
 
-    def spans(self, progress: Progress, shard: Shard, batch_size: int) -> Iterator[Span]:  # noqa: ARG002
+    @property
+    def ranks_end_together(self) -> bool:
+        """See `Stream.ranks_end_together`."""
+        return self._options.repeat
+
+    def spans(self, progress: Progress, shard: Shard, frames_per_turn: int) -> Iterator[Span]:  # noqa: ARG002
         """See `Stream.spans`: a shard's files are opened, cut and shuffled in the order of the epoch."""
         options, epoch = self._options, progress.epoch
         order = epoch_order(len(self._sources), seed=options.seed, epoch=epoch, shuffle=options.shuffle)
@@ -45,12 +86,12 @@ class FileStream:
         """See `Stream.after`."""
         return Progress(progress.epoch + 1, 0)
 
-    def instead_of(self, span: Span, epoch: int, attempt: int) -> Span | None:  # noqa: ARG002
+    def substitute(self, span: Span, epoch: int, attempt: int) -> Span | None:  # noqa: ARG002
         """Nothing: how many frames there are is not known anyway."""
         return None
 
-    def check_work(self, shard: Shard) -> bool:
-        """See `Stream.check_work`."""
+    def has_frames(self, shard: Shard) -> bool:
+        """See `Stream.has_frames`."""
         if shard.rank >= len(self._sources):
             raise OptionError(
                 f"rank {shard.rank} of {shard.world_size} gets none of {len(self._sources)} files, and the others "
@@ -65,16 +106,63 @@ class FileStream:
             "the index to StreamingAudioDataset"
         )
 
-    def identity(self, shard: Shard) -> dict[str, Any]:
+    def check_empty_epochs(self, num_epochs: int, shard: Shard) -> None:
+        """See `Stream.check_empty_epochs`: with shuffle, a few can be bad luck."""
+        if num_epochs >= (_EMPTY_EPOCHS if self._options.shuffle else 1):
+            raise NoReadableFileError(
+                f"repeat=True: {num_epochs} epochs gave no frame to worker {shard.worker} of rank {shard.rank}: every "
+                f"file in its share (1 of {shard.count}) is unreadable or shorter than a frame; take fewer workers, or "
+                "framing='pad', or look at what was skipped"
+            )
+
+    def identity(self, shard: Shard, frames_per_turn: int) -> dict[str, Any]:  # noqa: ARG002
         """See `Stream.identity`."""
+        return {**self._identity(shard.world_size, shard.num_workers), "rank": shard.rank}
+
+    def _identity(self, world_size: int, num_workers: int) -> dict[str, Any]:
         return {
             "version": VERSION,
             "num_files": len(self._sources),
             "files": self._sources.fingerprint,
             **self._options.order(),
-            "world_size": shard.world_size,
-            "num_workers": shard.num_workers,
+            "world_size": world_size,
+            "num_workers": num_workers,
         }
+
+    def _loader_identity(self, layout: Layout) -> dict[str, Any]:
+        sizes = {"batch_size": layout.batch_size, "drop_last": layout.drop_last}
+        return {**self._identity(layout.world_size, layout.num_workers), **sizes}
+
+    def epoch_start(self, epoch: int, layout: Layout) -> ReachedInFiles:
+        """See `Stream.epoch_start`."""
+        return self._reached(layout, [Progress(epoch, 0) for _ in layout.shards])
+
+    def resumed(self, state: Mapping[str, Any], layout: Layout) -> ReachedInFiles:
+        """See `Stream.resumed`. A state of another rank means that this one has got as many batches."""
+        check_state(state, self._loader_identity(layout), ("rank", "workers", "next_worker", "batches"))
+        if state["rank"] == layout.rank:
+            workers = [Progress(*each) for each in state["workers"]]
+            return self._reached(layout, workers, state["next_worker"], state["batches"])
+        return self._reached_after(state["batches"], state["workers"][0][0], layout)
+
+    def _reached_after(self, num_batches: int, epoch: int, layout: Layout) -> ReachedInFiles:
+        """Return the place of this rank after so many batches of an epoch. It opens every file of the epoch."""
+        if self._options.repeat:
+            raise StateError(
+                "this state does not fit: it was taken on another rank, and with repeat=True a rank's position follows "
+                "from its own state alone; save the state of every rank, or use an index"
+            )
+        size = layout.batch_size
+        available = [sum(1 for _ in self.spans(Progress(epoch, 0), shard, size)) for shard in layout.shards]
+        whole = [frames // size if layout.drop_last else -(-frames // size) for frames in available]
+        given, next_worker = deal_batches(num_batches, whole)
+        workers = [Progress(epoch, min(count * size, frames)) for count, frames in zip(given, available, strict=True)]
+        return self._reached(layout, workers, next_worker, num_batches)
+
+    def _reached(
+        self, layout: Layout, workers: list[Progress], next_worker: int = 0, batches: int = 0
+    ) -> ReachedInFiles:
+        return ReachedInFiles(self._loader_identity(layout), layout.rank, workers, next_worker, batches)
 
     def _open(self, mine: Iterable[int], order: Iterable[int], epoch: int) -> Iterator[tuple[int, Timeline]]:
         """The readable files of `mine`. Where there is none, look through all others, and raise if they are as bad."""
@@ -111,7 +199,7 @@ class FileStream:
         options, phase = self._options, 0
         for index, timeline in timelines:
             if options.shuffle:
-                phase = below(random_bits(options.seed, epoch, Purpose.PHASE, index), options.samples_per_frame)
+                phase = random_below(random_bits(options.seed, epoch, Purpose.PHASE, index), options.samples_per_frame)
             starts = frame_starts(
                 timeline.num_samples,
                 samples_per_frame=options.samples_per_frame,
@@ -122,15 +210,6 @@ class FileStream:
                 logger.info("%s: %d samples are less than a frame", timeline.path, timeline.num_samples)
             for start in starts:
                 yield Span(timeline, start, start + options.samples_per_frame)
-
-
-def nothing_to_emit(epochs: int, shard: Shard) -> str:
-    """What to say of a shard whose endless stream gives nothing."""
-    return (
-        f"repeat=True: {epochs} epochs gave no frame to worker {shard.worker} of rank {shard.rank}: the files of its "
-        f"{shard.count}-th part cannot be read, or are shorter than a frame; take fewer workers, or framing='pad', or "
-        "see what was skipped"
-    )
 
 
 def as_wanted(track: Track, options: Options, ledger: Ledger, epoch: int) -> Timeline:

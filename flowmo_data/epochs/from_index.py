@@ -11,7 +11,8 @@ DataLoader asks them. So the ranks' n-th batches together are the same frames ho
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import count
 from typing import Any
@@ -23,8 +24,8 @@ from flowmo_data.epochs.error_log import Ledger
 from flowmo_data.epochs.from_files import as_wanted
 from flowmo_data.epochs.options import Options
 from flowmo_data.epochs.plan import EpochPlan, frames_per_epoch
-from flowmo_data.epochs.progress import VERSION, Progress
-from flowmo_data.epochs.randomness import Purpose, below, random_bits
+from flowmo_data.epochs.progress import VERSION, Layout, Position, Progress, check_state
+from flowmo_data.epochs.randomness import Purpose, random_below, random_bits
 from flowmo_data.epochs.sharding import Shard
 from flowmo_data.epochs.span import Span
 from flowmo_data.errors import AudioFileError, NoReadableFileError, OptionError, SampleRateError
@@ -32,8 +33,44 @@ from flowmo_data.tracks.index import AudioIndex
 from flowmo_data.tracks.track import at_sample_rate
 
 
+@dataclass
+class ReachedInIndex:
+    """How many frames of an epoch's order all ranks together have got: a `Reached`."""
+
+    identity: dict[str, Any]
+    epoch: int
+    frames: int
+    layout: Layout
+    frames_per_epoch: int
+    repeat: bool
+
+    def count(self, worker: int, progress: Progress) -> None:  # noqa: ARG002
+        """See `Reached.count`: all ranks take equally many."""
+        self.frames += self.layout.batch_size * self.layout.world_size
+        if self.repeat:
+            epochs, self.frames = divmod(self.frames, self.frames_per_epoch)
+            self.epoch += epochs
+        else:
+            self.frames = min(self.frames, self.frames_per_epoch)
+
+    def state(self) -> dict[str, Any]:
+        """See `Reached.state`."""
+        return {**self.identity, "epoch": self.epoch, "frames": self.frames}
+
+    def first_epoch(self) -> int:
+        """See `Reached.first_epoch`."""
+        return self.epoch
+
+    def position(self) -> Position:
+        """See `Reached.position`."""
+        progress, num_workers = Progress(self.epoch, 0, self.frames), self.layout.num_workers
+        return Position(dict.fromkeys(range(num_workers), progress), num_workers)
+
+
 class IndexedStream:
-    """Deals out the frames of an index: a `spans.Stream`."""
+    """Deals out the frames of an index: a `Stream`."""
+
+    ranks_end_together = True
 
     def __init__(self, index: AudioIndex, options: Options, ledger: Ledger) -> None:
         self.index, self._options, self._ledger = index, options, ledger
@@ -61,7 +98,7 @@ class IndexedStream:
         options = self._options
         return frames_per_epoch(self._lengths, options.samples_per_frame, options.framing, shuffle=options.shuffle)
 
-    def spans(self, progress: Progress, shard: Shard, batch_size: int) -> Iterator[Span]:
+    def spans(self, progress: Progress, shard: Shard, frames_per_turn: int) -> Iterator[Span]:
         """See `Stream.spans`: the first is found as fast as any."""
         if shard.index == 0:
             self._tell_of_files(progress.epoch)
@@ -69,18 +106,18 @@ class IndexedStream:
         if not len(plan):
             raise NoReadableFileError(f"no frame in any of {len(self.index)} files of the index; see what was skipped")
         if not self._frames_of_a_rank(len(plan), shard.world_size):
-            self.check_work(shard)
-        for place in self._places(progress, shard, batch_size):
+            self.has_frames(shard)
+        for place in self._places(progress, shard, frames_per_turn):
             yield self._span(plan, place % len(plan))
 
-    def _places(self, progress: Progress, shard: Shard, batch_size: int) -> Iterator[int]:
+    def _places(self, progress: Progress, shard: Shard, frames_per_turn: int) -> Iterator[int]:
         """The places in the epoch's order that are this shard's."""
         stop = self._stop(progress, shard)
-        batches_before, items_before = divmod(progress.handed_out, batch_size)
-        for batch in count(batches_before):
-            first = (batch * shard.num_workers + shard.worker) * batch_size  # of the rank's frames
-            skipped = items_before if batch == batches_before else 0
-            for frame in range(first + skipped, first + batch_size):
+        turns_before, frames_before = divmod(progress.handed_out, frames_per_turn)
+        for turn in count(turns_before):
+            first = (turn * shard.num_workers + shard.worker) * frames_per_turn  # of the rank's frames
+            skipped = frames_before if turn == turns_before else 0
+            for frame in range(first + skipped, first + frames_per_turn):
                 place = progress.begin + frame * shard.world_size + shard.rank
                 if place >= stop:
                     return
@@ -106,13 +143,13 @@ class IndexedStream:
         """The next epoch goes on with the turns of the last: no batch is short between them."""
         return Progress(progress.epoch + 1, progress.handed_out, progress.begin - self.frames_per_epoch)
 
-    def instead_of(self, span: Span, epoch: int, attempt: int) -> Span | None:
+    def substitute(self, span: Span, epoch: int, attempt: int) -> Span | None:
         """Another frame of the epoch, so that ranks still have equally many."""
         bits = random_bits(self._options.seed, epoch, Purpose.SUBSTITUTE, span.place, attempt)
-        return self._span(self._plan(epoch), below(bits, self.frames_per_epoch))
+        return self._span(self._plan(epoch), random_below(bits, self.frames_per_epoch))
 
-    def check_work(self, shard: Shard) -> bool:
-        """See `Stream.check_work`."""
+    def has_frames(self, shard: Shard) -> bool:
+        """See `Stream.has_frames`."""
         if self.frames_per_epoch < shard.world_size:
             raise OptionError(f"{self.frames_per_epoch} frames are too few for {shard.world_size} ranks")
         return True
@@ -123,14 +160,33 @@ class IndexedStream:
             raise TypeError("repeat=True: the stream has no end, and so no length")
         return self._frames_of_a_rank(self.frames_per_epoch, world_size)
 
-    def identity(self, shard: Shard) -> dict[str, Any]:  # noqa: ARG002
-        """See `Stream.identity`: ranks and workers do not matter."""
+    def check_empty_epochs(self, num_epochs: int, shard: Shard) -> None:
+        """See `Stream.check_empty_epochs`: a worker's turn comes in some epoch."""
+
+    def identity(self, shard: Shard, frames_per_turn: int) -> dict[str, Any]:
+        """See `Stream.identity`."""
+        ranks = {"rank": shard.rank, "world_size": shard.world_size, "num_workers": shard.num_workers}
+        return {**self._identity(), **ranks, "frames_per_turn": frames_per_turn}
+
+    def _identity(self) -> dict[str, Any]:
         return {
             "version": VERSION,
             "num_files": len(self.index),
             "index": self.index.fingerprint,
             **self._options.order(),
         }
+
+    def epoch_start(self, epoch: int, layout: Layout) -> ReachedInIndex:
+        """See `Stream.epoch_start`."""
+        return self._reached(epoch, 0, layout)
+
+    def resumed(self, state: Mapping[str, Any], layout: Layout) -> ReachedInIndex:
+        """See `Stream.resumed`: it fits any number of ranks and workers, and any batch size."""
+        check_state(state, self._identity(), ("epoch", "frames"))
+        return self._reached(state["epoch"], state["frames"], layout)
+
+    def _reached(self, epoch: int, frames: int, layout: Layout) -> ReachedInIndex:
+        return ReachedInIndex(self._identity(), epoch, frames, layout, self.frames_per_epoch, self._options.repeat)
 
     def _tell_of_files(self, epoch: int) -> None:
         """Tell of what the index knows to be wrong with files."""

@@ -25,7 +25,7 @@ from typing import NamedTuple, overload
 import numpy as np
 import numpy.typing as npt
 
-from flowmo_data.epochs.randomness import Permutation, Purpose, below, random_bits
+from flowmo_data.epochs.randomness import Permutation, Purpose, random_below, random_bits
 
 Numbers = npt.NDArray[np.int64]
 
@@ -145,7 +145,7 @@ def draw_phases(lengths: Numbers, samples_per_frame: int, framing: str, bits: np
     if num_points:
         points = np.arange(num_points, dtype=np.int64)
         apart, rest = divmod(total, num_points)
-        points = points * apart + (points * rest + below(bits, total)) // num_points
+        points = points * apart + (points * rest + random_below(bits, total)) // num_points
         files = np.searchsorted(edges, points, side="right")
         phases[files] = thresholds[files] + 1 + points - (edges[files] - beyond[files])
     return phases

@@ -1,10 +1,10 @@
-"""Where an iteration stands, in numbers that JSON can hold; and whether that fits another dataset."""
+"""How far iterations are, in numbers that JSON can hold; and whether a state fits another dataset."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from flowmo_data.epochs.sharding import Shard
 from flowmo_data.errors import StateError
@@ -52,6 +52,40 @@ class Position:
             told = ", ".join(map(str, self.workers))
             raise StateError(f"this state does not fit: it is that of worker {told}, and this is worker {worker}")
         return worker, self.workers[worker]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a loader takes frames: ranks, workers and batches."""
+
+    rank: int
+    world_size: int
+    num_workers: int
+    """1 if the main process does the work"""
+    batch_size: int
+    """frames in a batch; workers take turns batch by batch"""
+    drop_last: bool
+
+    @property
+    def shards(self) -> list[Shard]:
+        """This rank's shards, by worker."""
+        return [Shard(self.rank, self.world_size, worker, self.num_workers) for worker in range(self.num_workers)]
+
+
+class Reached(Protocol):
+    """How far the loop over a loader is. Each stream has its own."""
+
+    def count(self, worker: int, progress: Progress) -> None:
+        """Count one more batch, which `worker` made; `progress` is that worker's after the batch."""
+
+    def state(self) -> dict[str, Any]:
+        """Return a state, in numbers and strings that JSON can hold."""
+
+    def first_epoch(self) -> int:
+        """Return the epoch that the loop is in, or the first of several."""
+
+    def position(self) -> Position:
+        """Return where workers start to go on from here."""
 
 
 def deal_batches(num_batches: int, available: Sequence[int]) -> tuple[list[int], int]:

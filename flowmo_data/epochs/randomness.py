@@ -31,7 +31,7 @@ def random_bits(seed: int, epoch: int, purpose: Purpose, *key: int) -> np.random
     return np.random.Philox(np.random.SeedSequence((seed, epoch, purpose, *key)))
 
 
-def below(bits: np.random.Philox, limit: int) -> int:
+def random_below(bits: np.random.Philox, limit: int) -> int:
     """A number from 0 to `limit - 1`, each as likely as the others to within limit / 2^64."""
     return int(bits.random_raw()) * limit >> 64
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from flowmo_data.epochs.randomness import below
+from flowmo_data.epochs.randomness import random_below
 
 T = TypeVar("T")
 
@@ -30,10 +30,10 @@ def shuffled(items: Iterable[T], *, buffer_size: int, bits: np.random.Philox) ->
         if len(buffer) < buffer_size:
             buffer.append(item)
             continue
-        drawn = below(bits, buffer_size)
+        drawn = random_below(bits, buffer_size)
         item, buffer[drawn] = buffer[drawn], item
         yield item
     while buffer:
-        drawn = below(bits, len(buffer))
+        drawn = random_below(bits, len(buffer))
         buffer[drawn], buffer[-1] = buffer[-1], buffer[drawn]
         yield buffer.pop()

@@ -1,4 +1,4 @@
-"""Packages that only some uses need, imported when they are."""
+"""Packages that only some uses need, imported when they are needed."""
 
 from __future__ import annotations
 
@@ -7,20 +7,26 @@ from typing import Any
 
 from flowmo_data.errors import MissingPackageError
 
+_INSTALL = {
+    "librosa": "pip install librosa",
+    "matplotlib": "pip install 'flowmo_data[plot]'",
+    "minimp3py": "CFLAGS='-O3 -march=native' pip install 'flowmo_data[minimp3py]'",
+    "pyarrow": "pip install 'flowmo_data[index]'",
+}
 
-def import_extra(module: str, *, user: str, install: str) -> Any:
-    """A module of a package that the base install does not bring.
+
+def import_extra(module: str, *, user: str) -> Any:
+    """Import a module that the base install does not bring.
 
     Args:
         module: its whole name.
-        user: what needs it, for the message.
-        install: what `pip install` is to be given.
+        user: the use that needs it, for the message.
 
     Raises:
-        MissingPackageError: it is not installed, or does not import.
+        MissingPackageError: its package is not installed, or does not import.
     """
     try:
         return import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
-        raise MissingPackageError(f"{user} needs {package} ({error}): pip install {install}") from error
+        raise MissingPackageError(f"{user} needs {package} ({error}): {_INSTALL[package]}") from error

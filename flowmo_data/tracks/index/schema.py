@@ -12,13 +12,13 @@ METADATA_KEY = b"flowmo_data.tracks.index"
 
 
 def import_pyarrow() -> Any:
-    """The module pyarrow.
+    """Import pyarrow.
 
     Raises:
         MissingPackageError: it is not installed.
     """
-    import_extra("pyarrow.parquet", user="an index", install="'flowmo_data[index]'")
-    return import_extra("pyarrow", user="an index", install="'flowmo_data[index]'")
+    import_extra("pyarrow.parquet", user="an index")
+    return import_extra("pyarrow", user="an index")
 
 
 @cache
