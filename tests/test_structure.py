@@ -27,7 +27,7 @@ INSIDE = {
         "span", "from_files", "from_index", "stream",
     ],
     "decoding": [
-        "minimp3", "libsndfile", "registry", "recovery", "window", "mpeg_window", "soundfile_window", "resampling",
+        "minimp3", "libsndfile", "native", "registry", "recovery", "window", "mpeg_window", "soundfile_window", "resampling",
         "conditioning", "reading", "batching", "frames",
     ],
     "bench": ["demo", "setups", "baselines", "surveying", "measuring", "running", "reporting", "plotting"],

@@ -1,0 +1,5 @@
+/* The decoder for what every processor of its architecture has: SSE2, or NEON. */
+#define LANES 4
+#define NAME(stem) stem##_baseline
+
+#include "layer3.c"

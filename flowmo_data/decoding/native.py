@@ -1,0 +1,210 @@
+"""Decode windows of Layer III with the decoder in `layer3`, which is written in C and optional.
+
+The library is plain C, called through ctypes: it needs no Python headers, fits all versions of Python, and runs without
+the GIL. Each thread has a decoder state of its own, of a fixed size.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flowmo_data.errors import MissingPackageError, OptionError
+
+if TYPE_CHECKING:
+    import torch
+
+LIBRARY = Path(__file__).with_name("_layer3.so")
+VARIANT_VARIABLE = "FLOWMO_DATA_SIMD"
+
+VERDICTS = (
+    "decoded",
+    "its header is not of this stream",
+    "its side information has values that are not allowed",
+    "its main data starts in packets that are not there",
+    "its granules claim more bits than it has",
+    "its scale factors end behind their granule",
+    "its Huffman codes end behind their granule",
+    "it is louder than any signal",
+)
+"""what the numbers in the result of `decode_window` mean: why a packet is silent"""
+
+_DTYPES = {"float32": 0, "float16": 1, "bfloat16": 2, "int16": 3}
+_CALL_ERRORS = {
+    1: "starts must ascend, and end within data",
+    2: "the window is not within the run",
+    3: "the first packet has no header of Layer III",
+    4: "out must have one or two rows",
+}
+_local = threading.local()
+
+
+class _Library:
+    """The library, opened, with the functions of one instruction set."""
+
+    def __init__(self) -> None:
+        library = ctypes.CDLL(str(LIBRARY))
+        library.layer3_open.restype = ctypes.c_char_p
+        variants = library.layer3_open().decode().split()
+        self.variant = os.environ.get(VARIANT_VARIABLE) or variants[0]
+        if self.variant not in variants:
+            raise OptionError(
+                f"{VARIANT_VARIABLE}={self.variant!r}: this processor, or this build, does not have it; "
+                f"take one of {', '.join(variants)}"
+            )
+        self.variants = tuple(variants)
+        size, pointer, long = ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int64
+        state_bytes = library[f"layer3_state_bytes_{self.variant}"]
+        state_bytes.restype = size
+        self.state_bytes: int = state_bytes()
+        self.decode = library[f"layer3_decode_{self.variant}"]
+        self.decode.argtypes = (
+            *(pointer, pointer, size, pointer, pointer, ctypes.c_uint32),  # state, data, size, starts, breaks, packets
+            *(long, long),  # skip, count
+            *(pointer, long, ctypes.c_int, ctypes.c_int, pointer),  # out, plane bytes, planes, dtype, verdicts
+        )
+        self.follow = library.layer3_follow_packets
+        self.follow.restype = ctypes.c_uint32
+        self.follow.argtypes = (pointer, size, size, pointer, ctypes.c_uint32, pointer, pointer)
+
+
+@cache
+def _library() -> _Library:
+    try:
+        return _Library()
+    except OSError as error:
+        raise MissingPackageError(
+            f"decoder='native': the decoder in C is not there ({error}). Install a C compiler and flowmo_data again, "
+            "or take decoder='soundfile'."
+        ) from error
+
+
+def unavailable() -> str:
+    """Return why there is no native decoder on this machine; an empty string where there is one."""
+    try:
+        _library()
+    except MissingPackageError as error:
+        return str(error)
+    return ""
+
+
+def is_available() -> bool:
+    """Return whether the decoder has been built, and loads."""
+    return not unavailable()
+
+
+def variant() -> str:
+    """Return the name of the instruction set in use.
+
+    Raises:
+        MissingPackageError: there is no native decoder.
+        OptionError: the environment variable FLOWMO_DATA_SIMD names an instruction set that there is not.
+    """
+    return _library().variant
+
+
+def decode_window(
+    data: bytes | bytearray | memoryview | npt.NDArray[np.uint8],
+    starts: npt.NDArray[np.uint32],
+    *,
+    skip: int,
+    out: torch.Tensor | npt.NDArray[Any],
+    breaks: npt.NDArray[np.uint8] | None = None,
+) -> npt.NDArray[np.uint8]:
+    """Decode a window of a run of packets.
+
+    Args:
+        data: whole packets of one stream, one right after the other.
+        starts: byte at which each packet starts, and at the end where the last one ends.
+        skip: samples per channel of the run before the window.
+        out: where the window goes: a tensor or an array of the shape `(1 or 2, num_samples)`, each row contiguous. Its
+            dtype is float32, float16, bfloat16 or int16. One row of a stereo stream is the mean of both channels; two
+            rows of a mono stream are alike.
+        breaks: for each packet, other than 0 where bytes were lost before it.
+
+    Returns:
+        For each packet, why it is silent: an index of `VERDICTS`. Packets that the window does not depend on have 0.
+
+    Raises:
+        ValueError: an argument does not fit the others.
+        MissingPackageError: there is no native decoder.
+    """
+    library = _library()
+    dtype = _DTYPES.get(str(out.dtype).removeprefix("torch."))
+    planes, count = out.shape
+    if isinstance(out, np.ndarray):
+        place, (plane_bytes, sample_bytes) = out.__array_interface__["data"][0], out.strides
+    else:
+        place, plane_bytes, sample_bytes = out.data_ptr(), out.stride(0) * out.itemsize, out.stride(1) * out.itemsize
+    if dtype is None or (sample_bytes != out.itemsize and count > 1):
+        raise ValueError(
+            f"out is {out.dtype}, or its rows are not contiguous; it must have rows of {', '.join(_DTYPES)}"
+        )
+    verdicts = np.empty(len(starts) - 1, np.uint8)
+    bytes_, first = np.frombuffer(data, np.uint8), np.ascontiguousarray(starts, np.uint32)
+    lost = None if breaks is None else np.ascontiguousarray(breaks, np.uint8)
+    error = library.decode(
+        _state(library),
+        _address(bytes_),
+        len(bytes_),
+        _address(first),
+        None if lost is None else _address(lost),
+        len(verdicts),
+        skip,
+        count,
+        place,
+        plane_bytes,
+        planes,
+        dtype,
+        _address(verdicts),
+    )
+    if error:
+        raise ValueError(_CALL_ERRORS[error])
+    return verdicts
+
+
+def follow_packets(
+    data: bytes | bytearray | memoryview | npt.NDArray[np.uint8],
+    lengths: npt.NDArray[np.uint32],
+    *,
+    start: int,
+    num_packets: int,
+) -> tuple[npt.NDArray[np.uint32], int]:
+    """Follow packets from header to header.
+
+    Args:
+        data: the bytes.
+        lengths: 256 packet lengths in bytes, by the third byte of a header; 0 where there is no such packet.
+        start: byte at which the first packet starts.
+        num_packets: how many to follow.
+
+    Returns:
+        The byte at which each packet starts that was found, and the byte at which the last one ends.
+    """
+    library = _library()
+    bytes_, offsets, end = np.frombuffer(data, np.uint8), np.empty(num_packets, np.uint32), ctypes.c_size_t()
+    table = np.ascontiguousarray(lengths, np.uint32)
+    found = library.follow(
+        _address(bytes_), len(bytes_), start, _address(table), num_packets, _address(offsets), ctypes.byref(end)
+    )
+    return offsets[:found], end.value
+
+
+def _address(array: npt.NDArray[Any]) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
+
+
+def _state(library: _Library) -> ctypes.Array[ctypes.c_char]:
+    """The calling thread's decoder state."""
+    state: ctypes.Array[ctypes.c_char] | None = getattr(_local, "state", None)
+    if state is None:
+        state = _local.state = ctypes.create_string_buffer(library.state_bytes)
+    return state
