@@ -137,7 +137,7 @@ INLINE void dct_9(const vec *w, vec d[9])
  * First: y_n = sum of X_k cos(pi/72 (2n + 1)(2k + 1)), n < 18, has all values of x: y_(i+9) for i < 9, -y_(26-i) for
  * i < 27, and -y_(i-27). With z_k = X_k + X_(k-1), 2 cos(pi/72 (2n + 1)) y_n = sum of z_k cos(pi/36 (2n + 1) k).
  *
- * by 2 cos(pi/36 (2n + 1)). The sum is E_n + O_n for n < 9, and E_n - O_n for 17 - n.
+ * Second: the even z_k of that sum are such a transform, E_n. With z_k + z_(k-2), the odd ones are another, O_n, over
  * by 2 cos(pi/36 (2n + 1)). The sum is E_n + O_n for n < 9, and E_n - O_n for 17 - n.
  *
  * WINDOW_36 is the window, times what makes a y of the sum, and the signs, frequency inversion's included. */

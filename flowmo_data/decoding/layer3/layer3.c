@@ -12,6 +12,8 @@
  */
 #include "layer3.h"
 
+#include <math.h>
+
 #include "bits.h"
 #include "lookup.h"
 #include "tables.h"
@@ -33,9 +35,6 @@ enum {
     MAIN_DATA_BYTES = 2 * MAX_PACKET_BYTES,
 };
 
-/* No granule of music has this much energy. See `is_too_loud`. */
-static const float MOST_ENERGY = 11.0f;
-
 /* A packet's spectra on their way through the stages. */
 struct packet {
     struct header header;
@@ -47,6 +46,15 @@ struct packet {
     struct scale_factors positions[2]; /* of the right channel, for intensity stereo */
     bool side_skipped[2];              /* channel 1 is not decoded: the average is channel 0's */
     int spectra[2];                    /* how many go into the IMDCT: 1 where channels are averaged before */
+};
+
+/* What a granule decodes to by itself: see `peak_alone`. */
+struct trial {
+    struct overlap overlap;
+    struct history history;
+    float ALIGNED columns[SLOTS][COLUMNS];
+    float ALIGNED lines[LINES + SPARE_LINES];
+    float ALIGNED slots[BATCH_SLOTS * SUBBANDS];
 };
 
 struct decoder {
@@ -63,6 +71,7 @@ struct decoder {
     bool averaged;      /* stereo to one channel */
     int planes;         /* decoded: 1 or 2 */
     struct output output[2];
+    struct trial trial;
 };
 
 /* A granule of no lines: what is left of the overlap before it fades out. */
@@ -193,12 +202,50 @@ static void make_spectra(struct decoder *d, int index)
         add(lines[0], lines[1], joint_stop);
 }
 
-/* Whether a granule has more energy than any signal, which is a sign of damage: noise that was decoded can be 1e9. */
-static bool is_too_loud(const struct packet *p, int index)
+/* A sample depends on three granules: through the overlap, and through the filter bank's history. None of them may
+ * add more than this to any sample, so that no sample is beyond 100, which is 40 dB above full scale. Music decodes
+ * to 3 at most, a vector of the conformance suite to 8, and damage to 1e9. */
+static const float LOUDEST_ALONE = 100.0f / 3;
+
+/* What a granule adds to a sample is a weighted sum of its lines, and the squares of the weights add up to 17^2 at
+ * most, for all kinds of blocks. So lines whose squares add up to (LOUDEST_ALONE / 17)^2 are quiet enough (Cauchy and
+ * Schwarz). */
+static const float QUIET_ENERGY = 3.8f;
+
+/* The largest sample that one granule's lines decode to with nothing before and after. */
+static float peak_alone(struct trial *trial, const float *lines, int num_lines, const struct granule *g, int rate)
 {
+    float peak = 0;
+    memset(trial, 0, sizeof *trial);
+    memcpy(trial->lines, lines, sizeof(float) * LINES);
+    for (int index = 0; index < 3; index++)
+        hybrid_synthesis(trial->lines, index ? 0 : num_lines, index ? &SILENT_GRANULE : g, rate, trial->columns,
+                         &trial->overlap, trial->slots + index * SLOTS * SUBBANDS);
+    for (int slot = 0; slot < BATCH_SLOTS; slot += BLOCK_SLOTS) {
+        transform_block(trial->slots + slot * SUBBANDS, trial->history.rows + PAST * ROW);
+        for (int row = PAST; row < PAST + BLOCK_SLOTS; row += WINDOW_SLOTS) {
+            float ALIGNED samples[WINDOW_SLOTS * SUBBANDS];
+            window_slots(trial->history.rows + row * ROW, samples);
+            for (int sample = 0; sample < WINDOW_SLOTS * SUBBANDS; sample++)
+                peak = fmaxf(peak, fabsf(samples[sample]));
+        }
+        move_history(&trial->history);
+    }
+    return peak;
+}
+
+/* Whether a granule is louder than any signal: then it is damaged. Decided by its lines, not by samples, so that a
+ * packet's verdict does not depend on what is around it. */
+static bool is_too_loud(struct decoder *d, int index)
+{
+    const struct packet *p = &d->packet;
+    float share = p->spectra[index] > d->planes ? 0.5f : 1; /* the average is formed behind the IMDCT: of two halves */
     for (int channel = 0; channel < p->spectra[index]; channel++) {
-        int stop = lines_in_use(&p->granules[index][channel], p->num_lines[index][channel]);
-        if (!(energy(p->lines[index][channel], stop) <= MOST_ENERGY))
+        const struct granule *g = &p->granules[index][channel];
+        const float *lines = p->lines[index][channel];
+        int num_lines = p->num_lines[index][channel];
+        if (energy(lines, lines_in_use(g, num_lines)) > QUIET_ENERGY * share * share &&
+            peak_alone(&d->trial, lines, num_lines, g, p->header.rate) > LOUDEST_ALONE * share)
             return true;
     }
     return false;
@@ -223,7 +270,7 @@ static enum verdict decode_spectra(struct decoder *d, const uint8_t *side_info, 
         verdict = decode_values(p);
     for (int index = 0; verdict == DECODED && index < p->header.granules; index++) {
         make_spectra(d, index);
-        if (is_too_loud(p, index))
+        if (is_too_loud(d, index))
             verdict = TOO_LOUD;
     }
     return verdict;
