@@ -50,32 +50,10 @@ INLINE void refill(struct stream *s)
     s->bits = bits_at(s->main_data, s->position);
 }
 
-/* The value of one line of a pair of codes that are longer than the first-level table's index. */
-static float long_value(uint64_t *bits, uint32_t value, unsigned linbits)
-{
-    if (value == 15)
-        value += take(bits, linbits);
-    float power = layer3_power_4_3[value];
-    return value && take(bits, 1) ? -power : power;
-}
-
-/* Decodes a pair whose code is longer than the index. `bits` is full. Returns the bits used. */
-static __attribute__((noinline, cold)) uint32_t long_pair(uint64_t bits, const struct codebook *codebook, float *out)
-{
-    uint32_t longer = codebook->longer[bits >> (64 - codebook->index_bits)];
-    uint32_t code = layer3_longer_codes[(longer >> 8) + top_bits(bits << codebook->index_bits, longer & 0xff)];
-    uint32_t length = code & 31, x = code >> 5 & 15, y = code >> 9 & 15;
-    bits <<= length;
-    out[0] = long_value(&bits, x, codebook->linbits);
-    out[1] = long_value(&bits, y, codebook->linbits);
-    uint32_t linbits = (x == 15 ? codebook->linbits : 0) + (y == 15 ? codebook->linbits : 0);
-    return length + linbits + (x > 0) + (y > 0);
-}
-
 INLINE void take_long_pair(struct stream *s, float *out)
 {
     refill(s);
-    s->position += long_pair(s->bits, s->codebook, out);
+    s->position += layer3_long_pair(s->bits, s->codebook, out);
     refill(s);
 }
 
@@ -101,15 +79,6 @@ INLINE uint64_t extract(uint64_t bits, uint64_t control)
 #else
     return bits >> (control & 63) & ~(~0ull << (control >> 8 & 63));
 #endif
-}
-
-/* x^(4/3) with the sign that is the top bit of `bits`. */
-INLINE void signed_power(uint64_t x, uint64_t bits, float *out)
-{
-    uint32_t power;
-    memcpy(&power, &layer3_power_4_3[x], sizeof power);
-    power |= (uint32_t)(bits >> 32) & 0x80000000u;
-    memcpy(out, &power, sizeof power);
 }
 
 INLINE uint64_t rotate_right(uint64_t bits, unsigned count) { return bits >> count | bits << (64 - count); }

@@ -2,7 +2,7 @@
 #ifndef FLOWMO_LAYER3_LOOKUP_H
 #define FLOWMO_LAYER3_LOOKUP_H
 
-#include "layer3.h"
+#include "bits.h"
 
 enum {
     MAX_VALUE = 15 + (1 << 13) - 1, /* of a line: 15 and 13 linbits */
@@ -46,6 +46,25 @@ extern float layer3_gains[NUM_GAINS];         /* 2^((i - GAIN_OF_1) / 4) */
 extern uint8_t layer3_first_band[8][3][LINES / 8];
 extern uint8_t layer3_band_behind_first[8][3][LINES];
 
+/* x^(4/3) with the sign that is the top bit of `bits`. */
+INLINE void signed_power(uint64_t x, uint64_t bits, float *out)
+{
+    uint32_t power;
+    memcpy(&power, &layer3_power_4_3[x], sizeof power);
+    power |= (uint32_t)(bits >> 32) & 0x80000000u;
+    memcpy(out, &power, sizeof power);
+}
+
 void layer3_make_lookup_tables(void);
+
+/* A call in the loops of pairs would cost more than it does, as it may change most registers. This one changes none. */
+#if defined(__x86_64__) && !defined(__clang__)
+#define LEAVES_REGISTERS_ALONE __attribute__((no_caller_saved_registers))
+#else
+#define LEAVES_REGISTERS_ALONE
+#endif
+
+/* Decodes a pair whose code is longer than the index. Returns the bits used. */
+LEAVES_REGISTERS_ALONE uint32_t layer3_long_pair(uint64_t bits, const struct codebook *codebook, float *out);
 
 #endif

@@ -146,7 +146,7 @@ NOINLINE void window_slots(const float *row, float *out)
             low[slot] = high[slot] = zero();
 #pragma GCC unroll 1
         for (int age = 0; age < 16; age += 2) {
-            const float *weights = SYNTHESIS_WINDOW[age] + group * LANES, *v = row - age * ROW + group * LANES;
+            const float *weights = SYNTHESIS_WINDOW[age] + group * LANES, *v = hide(row - age * ROW + group * LANES);
             vec to_low = keep(load(weights)), to_high = keep(load(weights + 16));
 #pragma GCC unroll 6
             for (int slot = 0; slot < WINDOW_SLOTS; slot++) {

@@ -40,6 +40,14 @@ INLINE vec keep(vec v)
     return v;
 }
 
+/* The same pointer, of which compilers do not know where it points. Else they see that a loop's turns load some of
+ * the same values, carry those from turn to turn, and run out of registers. */
+INLINE const float *hide(const float *p)
+{
+    __asm__("" : "+r"(p));
+    return p;
+}
+
 #if LANES == 8
 
 /* Lanes 0, 7, 6, ..., 1. */
