@@ -83,9 +83,8 @@ def random_part(
         if sum(lengths) + len(spectrum_text(part, fmt.sample_rate)) <= most_bits:
             break
         num_lines = num_lines * 3 // 4
-    loudest = max(map(abs, part.values))
-    quiet = 4 * np.log2(max(loudest, 1) ** (4 / 3)) + 4 * draw.uniform(1, 6)  # below full scale
-    granule.global_gain = max(210 - int(quiet), 0)
+    energy = max(sum(abs(value) ** (8 / 3) for value in part.values), 1e-9)
+    granule.global_gain = int(np.clip(210 - 2 * np.log2(energy) - draw.uniform(0, 16), 0, 255))  # at most full scale
     return part
 
 
@@ -163,6 +162,7 @@ def random_stream(
     mixed: bool = True,
     same_blocks: bool = True,
     private_bits: int = 0,
+    global_gain: int | None = None,
 ) -> list[bytes]:
     """Return random packets of one stream.
 
@@ -175,6 +175,7 @@ def random_stream(
         mixed: see `random_blocks`.
         same_blocks: both channels have the same block types.
         private_bits: of every packet.
+        global_gain: of every granule, however loud; without it, granules stay within full scale.
     """
     draw = np.random.default_rng(seed)
     count = num_packets * fmt.num_granules
@@ -187,4 +188,6 @@ def random_stream(
         of_packet = rows[number * fmt.num_granules :][: fmt.num_granules]
         packets.append(random_packet(draw, fmt, of_packet, mode_extension))
         packets[-1].private_bits = private_bits
+        for part in (part for row in packets[-1].parts for part in row if global_gain is not None):
+            part.granule.global_gain = global_gain
     return write_packets(packets, fmt)

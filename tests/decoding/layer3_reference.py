@@ -16,6 +16,9 @@ from flowmo_data.mpeg.headers import Header, parse_header
 
 Array = npt.NDArray[np.float64]
 
+LOUDEST_ALONE = 100 / 3
+"""that a granule may decode to with nothing around it, so that no sample is beyond 100: a rule of the decoder in C"""
+
 
 @dataclass
 class Decoded:
@@ -60,6 +63,7 @@ def decode(packets: Sequence[bytes], breaks: Sequence[int] = ()) -> Decoded:
             reservoir = b""
         try:
             spectra, granules = read_packet(packet, reservoir)
+            refuse_loud(spectra, granules, header.sample_rate)
         except RefusedError as error:
             refused[index] = str(error)
             spectra = [[np.zeros(576)] * header.channels] * num_granules
@@ -69,6 +73,21 @@ def decode(packets: Sequence[bytes], breaks: Sequence[int] = ()) -> Decoded:
                 channel.add(spectrum, info, header.sample_rate)
         reservoir = (reservoir + packet[_header(packet).main_data_offset :])[-header.reservoir_bytes :]
     return Decoded(np.stack([np.concatenate(channel.samples) for channel in channels]), refused)
+
+
+def refuse_loud(spectra: list[list[Array]], granules: list[list[Granule]], sample_rate: int) -> None:
+    """Refuse a packet that has a granule too loud to be a signal.
+
+    Lines whose squares add up to 3.8 at most cannot be: nothing that they decode to is beyond 17 times their root.
+    """
+    for of_granule, infos in zip(spectra, granules, strict=True):
+        for spectrum, info in zip(of_granule, infos, strict=True):
+            if (spectrum**2).sum() > 3.8:
+                alone = _Channel()
+                for lines, block in ((spectrum, info), (np.zeros(576), Granule()), (np.zeros(576), Granule())):
+                    alone.add(lines, block, sample_rate)
+                if np.abs(np.concatenate(alone.samples)).max() > LOUDEST_ALONE:
+                    raise RefusedError("louder than any signal")
 
 
 def _header(packet: bytes) -> Header:
