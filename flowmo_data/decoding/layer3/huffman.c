@@ -68,7 +68,7 @@ INLINE void plain_pair(struct stream *s, float *out)
     unsigned length = entry & 63;
     s->bits = s->bits << length | s->bits >> (-length & 63);
     s->used += entry;
-    memcpy(out, layer3_pairs[(entry >> 8) * 4 + (s->bits & 3)], 2 * sizeof(float));
+    memcpy(out, layer3_pairs[(entry >> 6) + (s->bits & 3)], 2 * sizeof(float));
 }
 
 /* `length` bits from bit `start` on, counted from below; both in a byte of `control`. */
@@ -119,35 +119,35 @@ INLINE void one_pair(struct stream *s, enum style style)
     s->out += 2;
 }
 
-INLINE void four_pairs(struct stream *s, enum style style)
+/* One of four pairs; refills where the bits may not last. */
+INLINE void pair_of_four(struct stream *s, int pair, enum style style)
 {
-    refill(s);
-#pragma GCC unroll 4
-    for (int pair = 0; pair < 4; pair++) {
-        if (pair && (style == MANY_LINBITS || (style == FEW_LINBITS && pair == 2)))
-            refill(s);
-        if (style == PLAIN)
-            plain_pair(s, s->out + 2 * pair);
-        else
-            linbits_pair(s, s->out + 2 * pair);
-    }
-    s->out += 8;
+    if (!pair || style == MANY_LINBITS || (style == FEW_LINBITS && pair == 2))
+        refill(s);
+    if (style == PLAIN)
+        plain_pair(s, s->out + 2 * pair);
+    else
+        linbits_pair(s, s->out + 2 * pair);
 }
 
 INLINE void pairs_of_one(struct stream *s, int pairs, enum style style)
 {
-    for (; pairs >= 4; pairs -= 4)
-        four_pairs(s, style);
+    for (; pairs >= 4; pairs -= 4, s->out += 8)
+#pragma GCC unroll 4
+        for (int pair = 0; pair < 4; pair++)
+            pair_of_four(s, pair, style);
     for (; pairs > 0; pairs--)
         one_pair(s, style);
 }
 
 INLINE void pairs_of_two(struct stream *a, struct stream *b, int pairs, enum style style_a, enum style style_b)
 {
-    for (; pairs >= 4; pairs -= 4) {
-        four_pairs(a, style_a);
-        four_pairs(b, style_b);
-    }
+    for (; pairs >= 4; pairs -= 4, a->out += 8, b->out += 8)
+#pragma GCC unroll 4
+        for (int pair = 0; pair < 4; pair++) {
+            pair_of_four(a, pair, style_a);
+            pair_of_four(b, pair, style_b);
+        }
     for (; pairs > 0; pairs--) {
         one_pair(a, style_a);
         one_pair(b, style_b);
@@ -217,26 +217,32 @@ INLINE void two_quadruples(struct stream *s, const uint32_t *table)
     s->out += 4 + (entry >> 5 & 4);
 }
 
-/* Decodes quadruples until the granule ends. The last one is dropped if it ends behind the granule. */
-INLINE void quadruples(struct stream *s, struct coded *c)
+/* Bits that are left of a granule for quadruples; negative if pairs ended behind it. */
+INLINE int start_quadruples(struct stream *s, const struct coded *c)
 {
     refill(s);
-    int left = (int)(c->end - s->position);
-    if (left < 0) {
-        c->num_lines = -1;
-        return;
-    }
-    const uint32_t *two = layer3_two_quadruples[c->count1_table];
-    while (left > 2 * QUADRUPLE_INDEX_BITS && s->out + 16 <= c->lines + LINES) {
+    return (int)(c->end - s->position);
+}
+
+/* Whether there are bits, and lines, for `count` times two quadruples. */
+INLINE bool have_room(const struct stream *s, const struct coded *c, int left, int count)
+{
+    return left > count * QUADRUPLE_INDEX_BITS && s->out + 8 * count <= c->lines + LINES;
+}
+
+/* Decodes quadruples until the granule ends. The last one is dropped if it ends behind the granule. */
+INLINE void quadruples(struct stream *s, struct coded *c, int left)
+{
+    bool pairs_end_behind = left < 0;
+    while (have_room(s, c, left, 2)) {
         refill(s);
-        two_quadruples(s, two);
-        two_quadruples(s, two);
+        two_quadruples(s, layer3_two_quadruples[c->count1_table]);
+        two_quadruples(s, layer3_two_quadruples[c->count1_table]);
         left -= (int)s->used;
     }
-    const uint16_t *one = layer3_one_quadruple[c->count1_table];
     while (left > 0 && s->out < c->lines + LINES) {
         refill(s);
-        uint32_t entry = one[s->bits >> (64 - QUADRUPLE_INDEX_BITS)];
+        uint32_t entry = layer3_one_quadruple[c->count1_table][s->bits >> (64 - QUADRUPLE_INDEX_BITS)];
         s->used = entry & 63;
         left -= (int)s->used;
         if (left < 0)
@@ -245,7 +251,25 @@ INLINE void quadruples(struct stream *s, struct coded *c)
         s->out += 4;
     }
     int num_lines = (int)(s->out - c->lines);
-    c->num_lines = num_lines < LINES ? num_lines : LINES;
+    c->num_lines = pairs_end_behind ? -1 : num_lines < LINES ? num_lines : LINES;
+}
+
+/* As many quadruples of two granules in turns as are there for certain. Counts down the bits left. */
+INLINE void quadruples_of_two(struct stream *a, struct stream *b, const struct coded *c, const struct coded *d,
+                              int *left_a, int *left_b)
+{
+    const uint32_t *table_a = layer3_two_quadruples[c->count1_table], *table_b = layer3_two_quadruples[d->count1_table];
+    while (have_room(a, c, *left_a, 4) && have_room(b, d, *left_b, 4)) {
+        refill(a);
+        refill(b);
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++) {
+            two_quadruples(a, table_a);
+            two_quadruples(b, table_b);
+        }
+        *left_a -= (int)a->used;
+        *left_b -= (int)b->used;
+    }
 }
 
 NOINLINE void decode_one(struct coded *c)
@@ -256,7 +280,7 @@ NOINLINE void decode_one(struct coded *c)
         pairs_in_style(&s, s.pairs);
         s.pairs = 0;
     }
-    quadruples(&s, c);
+    quadruples(&s, c, start_quadruples(&s, c));
 }
 
 /* Decodes two granules in turns. */
@@ -283,8 +307,10 @@ NOINLINE void decode_two(struct coded *c, struct coded *d)
         pairs_in_style(&b, b.pairs);
         b.pairs = 0;
     }
-    quadruples(&a, c);
-    quadruples(&b, d);
+    int left_a = start_quadruples(&a, c), left_b = start_quadruples(&b, d);
+    quadruples_of_two(&a, &b, c, d, &left_a, &left_b);
+    quadruples(&a, c, left_a);
+    quadruples(&b, d, left_b);
 }
 
 /* Lines at which regions 0 and 1 stop, clause 2.4.2.7 (region0_count). With window switching, region 0 is the first

@@ -15,7 +15,7 @@ enum {
 
 /* The tables of one table_select. The index is the next `index_bits` bits.
  *
- *   plain entry      bits 0-5 length of code and signs, bit 6 set: the code is longer, bits 8-15 x * 16 + y
+ *   plain entry      bits 0-5 length of code and signs, bit 6 set: the code is longer, 7 zero, bits 8-15 x * 16 + y
  *   linbits entry    bits 0-7 length of all, 8-15 of what comes before the sign of x, 16-23 where x's linbits start,
  *                    counted from below, 24-31 how many there are, 32-39 and 40-47 the same for y, 48-53 length of what
  *                    comes before the sign of y, 54-57 x, 58-61 y, bit 63 set: the code is longer
@@ -26,6 +26,9 @@ struct codebook {
     const uint32_t *longer;
     uint8_t index_bits, linbits;
 };
+
+/* Within the library, so that their addresses are known when it is linked. */
+#pragma GCC visibility push(hidden)
 
 extern struct codebook layer3_codebooks[32];
 extern uint16_t layer3_longer_codes[]; /* bits 0-4 length, 5-8 x, 9-12 y */
@@ -66,5 +69,7 @@ void layer3_make_lookup_tables(void);
 
 /* Decodes a pair whose code is longer than the index. Returns the bits used. */
 LEAVES_REGISTERS_ALONE uint32_t layer3_long_pair(uint64_t bits, const struct codebook *codebook, float *out);
+
+#pragma GCC visibility pop
 
 #endif
