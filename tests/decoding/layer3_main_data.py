@@ -136,14 +136,14 @@ def read_spectrum(bits: Bits, granule: Granule, sample_rate: int, end: int) -> n
         line += 2
     if bits.pos > end:
         raise RefusedError("big values past the end")
-    while bits.pos < end and line + 4 <= LINES:
+    while bits.pos < end and line < LINES:
         try:
             values = read_quadruple(bits, granule.count1table_select)
         except RefusedError:  # the last bits are stuffing
             break
         if bits.pos > end:  # what is left is no whole quadruple
             break
-        spectrum[line : line + 4] = values
+        spectrum[line : line + 4] = values[: LINES - line]  # big_values may be odd
         line += 4
     bits.pos = end
     return spectrum

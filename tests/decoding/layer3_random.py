@@ -59,7 +59,8 @@ def random_values(draw: np.random.Generator, granule: Granule, sample_rate: int,
         most = draw.integers(1, largest, endpoint=True) if largest and draw.integers(2) else largest
         count = max(lines.stop - lines.start, 0)
         values[lines] = np.round(most * draw.uniform(-1, 1, count) ** draw.choice([1, 3, 9]))
-    last = 2 * num_big + int(draw.integers(0, (num_lines - 2 * num_big) // 4 + 1)) * 4
+    last = 2 * num_big + int(draw.integers(0, -(-(num_lines - 2 * num_big) // 4), endpoint=True)) * 4
+    last = min(last, LINES)  # where big_values is odd, half of the last quadruple is behind the lines
     values[2 * num_big : last] = draw.integers(-1, 2, last - 2 * num_big)
     return values.tolist()
 

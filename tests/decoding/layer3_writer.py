@@ -103,7 +103,8 @@ def spectrum_text(part: Part, sample_rate: int) -> str:
         text.append(pair_text(values[line], values[line + 1], table_select))
     last = max((line for line, value in enumerate(values) if value), default=-1)
     for line in range(2 * granule.big_values, last + 1, 4):
-        text.append(quad_text(values[line : line + 4], granule.count1table_select))
+        quad = [*values[line : line + 4], 0, 0][:4]  # the last one may reach past the lines
+        text.append(quad_text(quad, granule.count1table_select))
     return "".join(text)
 
 
