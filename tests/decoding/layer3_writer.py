@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from layer3_main_data import SCFSI_GROUPS, scale_factor_lengths
 from layer3_side_info import Granule, granule_fields, layout_bits, region_edges
@@ -68,6 +69,16 @@ class Format:
         return 1 if is_lsf(self.sample_rate) else 2
 
 
+@cache
+def _codes_of_pairs(table_select: int) -> dict[tuple[int, int], str]:
+    return {pair: code for code, pair in pair_codes(table_select).items()}
+
+
+@cache
+def _codes_of_quads(count1table_select: int) -> dict[tuple[int, ...], str]:
+    return {quad: code for code, quad in quad_codes(count1table_select).items()}
+
+
 def _signed(value: int) -> str:
     return "" if value == 0 else "1" if value < 0 else "0"
 
@@ -77,7 +88,7 @@ def pair_text(x: int, y: int, table_select: int) -> str:
     if table_select == 0:
         assert x == y == 0
         return ""
-    linbits, codes = LINBITS[table_select], {pair: code for code, pair in pair_codes(table_select).items()}
+    linbits, codes = LINBITS[table_select], _codes_of_pairs(table_select)
     most = 15 if linbits else 99
     text = codes[min(abs(x), most), min(abs(y), most)]
     for value in (x, y):
@@ -90,8 +101,7 @@ def pair_text(x: int, y: int, table_select: int) -> str:
 
 def quad_text(values: Sequence[int], count1table_select: int) -> str:
     """Return the bits of a quadruple."""
-    codes = {quad: code for code, quad in quad_codes(count1table_select).items()}
-    return codes[tuple(map(abs, values))] + "".join(map(_signed, values))
+    return _codes_of_quads(count1table_select)[tuple(map(abs, values))] + "".join(map(_signed, values))
 
 
 def spectrum_text(part: Part, sample_rate: int) -> str:
