@@ -28,19 +28,20 @@ class HonestWheel(bdist_wheel):
 
     def run(self) -> None:
         self.run_command("build_ext")
-        library = Path(self.get_finalized_command("build_ext").get_ext_fullpath(NAME))
-        self.root_is_pure = not library.exists()
+        if not Path(self.get_finalized_command("build_ext").get_ext_fullpath(NAME)).exists():
+            self.distribution.ext_modules = []
+            self.root_is_pure = True
         super().run()
 
     def get_tag(self) -> tuple[str, str, str]:
-        return "py3", "none", "any" if self.root_is_pure else super().get_tag()[2]
+        return "py3", "none", super().get_tag()[2]
 
 
 library = Extension(
     NAME,
     sources=[str(SOURCES / name) for name in COMPILED],
     depends=[str(path) for path in sorted(SOURCES.glob("*.[ch]"))],
-    extra_compile_args=["-O3", "-fvisibility=hidden"],
+    extra_compile_args=["-O3", "-g0", "-fvisibility=hidden"],
     libraries=["m"],
     optional=True,
 )
