@@ -39,7 +39,7 @@ EXPORT int NAME(layer3_decode)(void *memory, const uint8_t *data, size_t num_byt
     if (!count)
         return NO_ERROR;
     reset(d);
-    d->averaged = header->channels == 2 && planes == 1;
+    d->packet.averaged = header->channels == 2 && planes == 1;
     d->planes = header->channels < planes ? header->channels : planes;
     for (int plane = 0; plane < d->planes; plane++)
         d->output[plane] = (struct output){out + plane * plane_bytes, skip, skip + count, (enum dtype)dtype};
