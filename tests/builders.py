@@ -15,7 +15,7 @@ import pytest
 import soundfile
 
 from flowmo_data.bench.demo import synthetic_music, write_mp3
-from flowmo_data.decoding import DECODERS, read_window
+from flowmo_data.decoding import DECODERS, native, read_window
 from flowmo_data.decoding.window import Window
 from flowmo_data.sources import Source
 from flowmo_data.tracks import Part, Track, open_track
@@ -26,12 +26,19 @@ SHARED = Path(__file__).parents[2] / "shared"
 ZOO = SHARED / "zoo"
 CORPUS = SHARED / "corpus"
 
-EVERY_DECODER = [
-    pytest.param(
-        name, marks=pytest.mark.skipif(find_spec(name) is None, reason=f"{name} is not installed; it is optional")
-    )
-    for name in DECODERS
-]
+
+def _is_installed(decoder: str) -> bool:
+    return native.is_available() if decoder == "native" else find_spec(decoder) is not None
+
+
+def _each(decoders: Iterable[str]) -> list[Any]:
+    reason = "it is not installed; it is optional"
+    return [pytest.param(name, marks=pytest.mark.skipif(not _is_installed(name), reason=reason)) for name in decoders]
+
+
+EVERY_DECODER = _each(DECODERS)
+EVERY_RUN_DECODER = _each(name for name in DECODERS if name != "native")
+"""those that decode a run, and know nothing of damage"""
 needs_zoo = pytest.mark.skipif(not ZOO.is_dir(), reason="the zoo of odd files lies beside the checkout, not in it")
 needs_corpus = pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of music lies beside the checkout, not in it")
 

@@ -2,10 +2,10 @@ import random
 
 import numpy as np
 import pytest
-from builders import DATA, EVERY_DECODER, make_mp3, packets, walk_bytes
+from builders import DATA, EVERY_RUN_DECODER, make_mp3, packets, walk_bytes
 
-from flowmo_data.decoding import load_decoder
 from flowmo_data.decoding.recovery import decode_run
+from flowmo_data.decoding.registry import load_run_decoder
 from flowmo_data.tracks.mpeg import build_run, packet_range
 
 FILES = sorted(path.name for path in DATA.glob("*.mp3"))
@@ -36,9 +36,9 @@ def data(request, tmp_path_factory):
     return make_mp3(path, 4 * rate, rate=rate, channels=1 if "mono" in request.param else 2).read_bytes()
 
 
-@pytest.mark.parametrize("decoder", EVERY_DECODER)
+@pytest.mark.parametrize("decoder", EVERY_RUN_DECODER)
 def test_every_window_is_a_slice_of_the_whole(data, decoder):
-    decode = load_decoder(decoder)
+    decode = load_run_decoder(decoder)
     (section,) = walk_bytes(data).sections
     whole = whole_decode(data, section, decode)[section.delay :]
     draw = random.Random(1)
@@ -50,10 +50,10 @@ def test_every_window_is_a_slice_of_the_whole(data, decoder):
         assert np.array_equal(window(data, section, decode, start, stop), whole[start:stop]), (start, stop)
 
 
-@pytest.mark.parametrize("decoder", EVERY_DECODER)
+@pytest.mark.parametrize("decoder", EVERY_RUN_DECODER)
 def test_a_stream_joined_midway_keeps_its_length(data, decoder):
     """Its first packets want main data from packets that are not there: they are silent, and nothing shifts."""
-    decode = load_decoder(decoder)
+    decode = load_run_decoder(decoder)
     whole = packets(data)
     if len(whole) < 40:
         return
@@ -77,11 +77,11 @@ def test_a_run_is_about_ten_packets_longer_than_its_window(data):
         assert first <= packet
 
 
-@pytest.mark.parametrize("decoder", EVERY_DECODER)
+@pytest.mark.parametrize("decoder", EVERY_RUN_DECODER)
 def test_a_gap_is_closed_and_what_dangles_is_silent(mp3, decoder):
     data = mp3.read_bytes()
     (section,) = walk_bytes(data).sections
-    decode = load_decoder(decoder)
+    decode = load_run_decoder(decoder)
     whole = whole_decode(data, section, decode)
     at = section.offsets[50] + 100
     hurt = data[:at] + random.Random(0).randbytes(1_000) + data[at:]
@@ -97,10 +97,10 @@ def test_a_gap_is_closed_and_what_dangles_is_silent(mp3, decoder):
     )
 
 
-@pytest.mark.parametrize("decoder", EVERY_DECODER)
+@pytest.mark.parametrize("decoder", EVERY_RUN_DECODER)
 def test_packets_that_a_decoder_refuses_are_silent_and_the_others_right(mp3, decoder):
     data = bytearray(mp3.read_bytes())
-    decode = load_decoder(decoder)
+    decode = load_run_decoder(decoder)
     (section,) = walk_bytes(bytes(data)).sections
     whole = whole_decode(bytes(data), section, decode)
     for packet in (60, 61, 90):  # big_values past 288 in every granule: no decoder can decode it

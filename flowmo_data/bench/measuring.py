@@ -19,11 +19,13 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from flowmo_data.bench.setups import Measurement, Setup
 from flowmo_data.dataset import StreamingAudioDataset
-from flowmo_data.decoding import choose_decoder, load_decoder, read_window
-from flowmo_data.decoding.mpeg_window import find_run
+from flowmo_data.decoding import choose_decoder, native, read_window
+from flowmo_data.decoding.mpeg_window import find_packets, find_run, is_native
+from flowmo_data.decoding.registry import choose_run_decoder, load_run_decoder
 from flowmo_data.epochs.progress import Progress
 from flowmo_data.epochs.sharding import Shard
 from flowmo_data.runtime.extras import import_extra
+from flowmo_data.runtime.scratch import scratch
 from flowmo_data.sources import find_sources
 from flowmo_data.tracks.mpeg_part import MpegPart
 from flowmo_data.tracks.parts import Part
@@ -176,9 +178,14 @@ def _measure_decoder(setup: Setup, recorder: Recorder) -> Measurement:
 
 
 def _decoding(part: Part, start: int, stop: int, decoder: str) -> Callable[[], object]:
-    """Decoding a window of a part: of MPEG audio the decoder alone, of anything else with the reading."""
+    """Return a function that decodes a window of a part; of formats other than MPEG audio, it reads the window too."""
+    if is_native(part, decoder):
+        first, packets = find_packets(part, start, stop)
+        skip = start + part.section.delay - first * part.section.header.samples_per_packet
+        out = scratch(2, stop - start)
+        return partial(native.decode_window, packets.data, packets.starts, skip=skip, out=out)
     if isinstance(part, MpegPart):
-        return partial(load_decoder(decoder), find_run(part, start, stop))
+        return partial(load_run_decoder(choose_run_decoder(decoder)), find_run(part, start, stop))
     return partial(read_window, part, start, stop, decoder)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flowmo_data.bench.reporting import Result
-from flowmo_data.cli.figures import COLORS, import_figure
+from flowmo_data.runtime.figures import COLORS, import_figure
 from flowmo_data.runtime.processes import num_cores
 
 

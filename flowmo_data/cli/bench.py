@@ -17,10 +17,10 @@ from flowmo_data.bench.running import run_setups
 from flowmo_data.bench.setups import BASELINES, Setup
 from flowmo_data.bench.surveying import Survey, survey
 from flowmo_data.cli.console import SpacedLists, check_writable, console, plain_errors, progress
-from flowmo_data.cli.figures import check_format
 from flowmo_data.decoding import DECODERS, choose_decoder
 from flowmo_data.errors import FlowmoDataError, counted
 from flowmo_data.runtime.extras import import_extra
+from flowmo_data.runtime.figures import check_format
 from flowmo_data.runtime.processes import num_cores
 from flowmo_data.sources import find_sources
 

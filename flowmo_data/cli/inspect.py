@@ -11,10 +11,10 @@ from rich import box
 from rich.table import Table
 
 from flowmo_data.cli.console import check_writable, console, plain_errors, reasons_table, say
-from flowmo_data.cli.figures import check_format
 from flowmo_data.cli.index import build_with_progress
 from flowmo_data.cli.summary import draw_summary, summarize
 from flowmo_data.errors import FlowmoDataError, counted
+from flowmo_data.runtime.figures import check_format
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flowmo_data.cli.figures import COLORS, import_figure
 from flowmo_data.epochs.plan import frames_per_epoch
+from flowmo_data.runtime.figures import COLORS, import_figure
 from flowmo_data.tracks.index import AudioIndex
 
 _QUANTILES = {"min": 0.0, "quarter": 0.25, "median": 0.5, "three_quarters": 0.75, "max": 1.0}

@@ -11,7 +11,7 @@ import os
 import threading
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,8 @@ VERDICTS = (
 )
 """what the numbers in the result of `decode_window` mean: why a packet is silent"""
 
+Samples = Union["torch.Tensor", "npt.NDArray[Any]"]
+"""memory for samples"""
 _DTYPES = {"float32": 0, "float16": 1, "bfloat16": 2, "int16": 3}
 _CALL_ERRORS = {
     1: "starts must ascend, and end within data",
@@ -115,7 +117,7 @@ def decode_window(
     starts: npt.NDArray[np.uint32],
     *,
     skip: int,
-    out: torch.Tensor | npt.NDArray[Any],
+    out: Samples,
     breaks: npt.NDArray[np.uint8] | None = None,
 ) -> npt.NDArray[np.uint8]:
     """Decode a window of a run of packets.

@@ -5,15 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from flowmo_data.decoding.conditioning import write_channels, write_dtype
-from flowmo_data.decoding.mpeg_window import read_mpeg
+from flowmo_data.decoding.mpeg_window import decode_into, is_native, read_mpeg
 from flowmo_data.decoding.resampling import read_resampled
 from flowmo_data.decoding.soundfile_window import read_soundfile
-from flowmo_data.decoding.window import Window
+from flowmo_data.decoding.window import Window, num_lost
 from flowmo_data.runtime.scratch import scratch
 from flowmo_data.tracks import MpegPart, Part, ResampledPart, SoundFilePart, Timeline
 
@@ -61,23 +59,29 @@ def fill_frame(timeline: Timeline, start: int, frame: torch.Tensor, decoder: str
     Raises:
         AudioFileError: the file cannot be read any more.
     """
-    if frame.dtype == torch.float32:
-        return _fill(timeline, start, frame.numpy(), decoder)
-    samples = scratch(*frame.shape, name="frame")
-    filled = _fill(timeline, start, samples, decoder)
-    write_dtype(samples, frame)
-    return filled
-
-
-def _fill(timeline: Timeline, start: int, frame: npt.NDArray[np.float32], decoder: str) -> Filled:
-    filled = min(max(-start, 0), frame.shape[1])
-    frame[:, :filled] = 0
-    num_valid = num_lost = 0
-    for part, begin, end in timeline.windows(start, start + frame.shape[1]):
-        window = read_window(part, begin, end, decoder)
-        write_channels(window.samples, frame[:, filled : filled + end - begin])
+    length = frame.shape[1]
+    filled = min(max(-start, 0), length)
+    if filled:
+        frame[:, :filled] = 0
+    num_valid = lost = 0
+    for part, begin, end in timeline.windows(start, start + length):
+        lost += _fill(part, begin, end, frame[:, filled : filled + end - begin], decoder)
         filled += end - begin
         num_valid += end - begin
-        num_lost += window.num_lost
-    frame[:, filled:] = 0
-    return Filled(num_valid, num_lost)
+    if filled < length:
+        frame[:, filled:] = 0
+    return Filled(num_valid, lost)
+
+
+def _fill(part: Part, start: int, stop: int, out: torch.Tensor, decoder: str) -> int:
+    """Fill a piece of a frame with the samples `[start, stop)` of a part; return how many are lost."""
+    if is_native(part, decoder):
+        return num_lost(decode_into(part, start, stop, out))
+    window = read_window(part, start, stop, decoder)
+    if out.dtype == torch.float32:
+        write_channels(window.samples, out.numpy())
+    else:
+        samples = scratch(*out.shape, name="frame")
+        write_channels(window.samples, samples)
+        write_dtype(samples, out)
+    return num_lost(window.lost)

@@ -1,4 +1,4 @@
-"""Decode a run that may be damaged: what is lost is the packets that the decoder refuses, and no more."""
+"""DecodeRun a run that may be damaged: what is lost is the packets that the decoder refuses, and no more."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from flowmo_data.decoding.registry import Decode
+from flowmo_data.decoding.registry import DecodeRun
 from flowmo_data.errors import FlowmoDataError
 from flowmo_data.tracks.mpeg import Run
 
 logger = logging.getLogger(__name__)
 
 
-def decode_run(run: Run, decode: Decode) -> npt.NDArray[np.float32]:
-    """Decode a run, with silence in place of the packets that the decoder refuses.
+def decode_run(run: Run, decode: DecodeRun) -> npt.NDArray[np.float32]:
+    """DecodeRun a run, with silence in place of the packets that the decoder refuses.
 
     A decoder that refuses a packet gives fewer samples than the run has, and does not say where they are missing. It
     is found by bisection: the longest piece of the run that decodes whole ends right before it.
@@ -40,7 +40,7 @@ def decode_run(run: Run, decode: Decode) -> npt.NDArray[np.float32]:
     return samples
 
 
-def _mute_refused(run: Run, decode: Decode) -> set[int]:
+def _mute_refused(run: Run, decode: DecodeRun) -> set[int]:
     """Mute the packets that the decoder refuses, from the first on; gives their indices in the run."""
     claims: dict[int, int] = {}  # packet -> main data that it claims now
     packet = 0
@@ -50,7 +50,7 @@ def _mute_refused(run: Run, decode: Decode) -> set[int]:
     return set(claims)
 
 
-def _decoded_or_nothing(decode: Decode, run: Run) -> npt.NDArray[np.float32]:
+def _decoded_or_nothing(decode: DecodeRun, run: Run) -> npt.NDArray[np.float32]:
     """What a decoder gives for a run; nothing where it raises although it should not."""
     try:
         return decode(run)
@@ -76,7 +76,7 @@ def _handed_on(run: Run, packet: int, before: int | None) -> int:
     return max(run.main_data_begin(packet + 1) - run.main_data_bytes(packet), 0)
 
 
-def _next_refused(run: Run, decode: Decode, known: int) -> int:
+def _next_refused(run: Run, decode: DecodeRun, known: int) -> int:
     """The first packet from `known` on that the decoder refuses; the number of packets where there is none.
 
     Those before `known` are not refused. Only a few of them are decoded again, so that a run that is refused packet by

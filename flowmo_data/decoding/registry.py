@@ -1,4 +1,4 @@
-"""Which decoder there is, and which one is taken."""
+"""The decoders for MPEG audio: which there are, and which one is taken."""
 
 from __future__ import annotations
 
@@ -9,22 +9,25 @@ from importlib.util import find_spec
 import numpy as np
 import numpy.typing as npt
 
-from flowmo_data.errors import MissingPackageError, OptionError
+from flowmo_data.decoding import native
+from flowmo_data.errors import OptionError
+from flowmo_data.runtime.extras import import_extra
 from flowmo_data.tracks.mpeg import Run
 
-Decode = Callable[[Run], "npt.NDArray[np.float32]"]
-"""What a decoder is: a function from a run to float32 samples of the shape `(run.num_samples, channels)`, nominally
-in [-1, 1] (louder ones are not clipped). The array is valid until the thread decodes again. It is shorter where the
-decoder refused a packet. It never raises because of the bytes."""
+DecodeRun = Callable[[Run], "npt.NDArray[np.float32]"]
+"""A function from a run to float32 samples of the shape `(run.num_samples, channels)`, nominally in [-1, 1] (louder
+samples are not clipped). The array is valid until the thread decodes again. It is shorter if the decoder refused a
+packet. The function never raises because of the bytes."""
 
-DECODERS = ("minimp3py", "soundfile")
+DECODERS = ("native", "minimp3py", "soundfile")
 """the names that `decoder=` takes beside "auto", the first one preferred"""
 
-_MODULES = {"minimp3py": "flowmo_data.decoding.minimp3", "soundfile": "flowmo_data.decoding.libsndfile"}
+_RUN_DECODERS = {"minimp3py": "flowmo_data.decoding.minimp3", "soundfile": "flowmo_data.decoding.libsndfile"}
+"""decoders that take a run and know nothing of windows or damage, with their modules"""
 
 
 def choose_decoder(name: str) -> str:
-    """The decoder that `name` means on this machine.
+    """Return the decoder that `name` means on this machine.
 
     Args:
         name: one of `DECODERS`, or "auto" for the first of them that is installed.
@@ -34,24 +37,37 @@ def choose_decoder(name: str) -> str:
         MissingPackageError: it is not installed.
     """
     if name == "auto":
-        return next(decoder for decoder in DECODERS if find_spec(decoder) or decoder == DECODERS[-1])
+        return "native" if native.is_available() else choose_run_decoder("native")
     if name not in DECODERS:
         raise OptionError(f"decoder={name!r}: there is no such decoder; take one of {', '.join(('auto', *DECODERS))}")
-    load_decoder(name)
+    if name == "native":
+        native.variant()  # raises if it is not there
+    else:
+        load_run_decoder(name)
     return name
 
 
-def load_decoder(name: str) -> Decode:
-    """The decoder's function. Imports the decoder's package.
+def choose_run_decoder(name: str) -> str:
+    """Return the decoder of runs that `name` means: for "native", the one that it leaves Layers I and II to."""
+    if name in _RUN_DECODERS:
+        return name
+    return next(decoder for decoder in _RUN_DECODERS if find_spec(decoder) or decoder == DECODERS[-1])
+
+
+def load_run_decoder(name: str) -> DecodeRun:
+    """Import a decoder of runs.
 
     Raises:
-        MissingPackageError: the package is not installed, or does not import.
+        MissingPackageError: its package is not installed, or does not import.
     """
-    try:
-        decode: Decode = import_module(_MODULES[name]).decode
-    except ImportError as error:
-        raise MissingPackageError(
-            f"decoder={name!r}: {name} cannot be imported ({error}). Install it with "
-            "CFLAGS='-O3 -march=native' pip install 'flowmo_data[minimp3py]', or take decoder='soundfile'."
-        ) from error
+    import_extra(name, user=f"decoder={name!r}")
+    decode: DecodeRun = import_module(_RUN_DECODERS[name]).decode
     return decode
+
+
+def explain_choice() -> str:
+    """Return the decoder that "auto" takes here, and why, in a few words."""
+    chosen = choose_decoder("auto")
+    if chosen == "native":
+        return f"native ({native.variant()})"
+    return f"{chosen}, as {native.unavailable()}"

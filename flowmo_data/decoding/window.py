@@ -23,7 +23,7 @@ class Window(NamedTuple):
     @property
     def num_lost(self) -> int:
         """Number of lost samples."""
-        return sum(stop - start for start, stop in self.lost)
+        return num_lost(self.lost)
 
     def finite(self) -> Window:
         """Return the window with infinite samples and NaN silenced: a WAV file of floats may hold such."""
@@ -33,6 +33,11 @@ class Window(NamedTuple):
         bad: npt.NDArray[np.bool_] = ~np.all(finite, axis=1)
         self.samples[bad] = 0
         return Window(self.samples, (*self.lost, *stretches(bad)))
+
+
+def num_lost(lost: Iterable[Stretch]) -> int:
+    """Return the number of samples in some stretches."""
+    return sum(stop - start for start, stop in lost)
 
 
 def stretches(marked: npt.NDArray[np.bool_]) -> list[Stretch]:

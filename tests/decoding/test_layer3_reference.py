@@ -27,7 +27,7 @@ from layer3_writer import (
     spectrum_text,
 )
 
-from flowmo_data.decoding import load_decoder
+from flowmo_data.decoding.registry import load_run_decoder
 
 FORMATS = [
     pytest.param(rate, mode, extension, id=f"{rate}-{name}")
@@ -129,7 +129,7 @@ def differences(decoder, stream):
     """The largest difference from the reference, as a share of its loudest sample."""
     expected = decode(stream)
     assert not expected.refused
-    samples = load_decoder(decoder)(run_of(stream)).T
+    samples = load_run_decoder(decoder)(run_of(stream)).T
     return np.abs(samples - expected.samples).max() / max(np.abs(expected.samples).max(), 1)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from builders import DATA, ZOO, needs_zoo, packets, packets_of, walk_bytes
+from flowmo_data.mpeg.headers import packet_lengths, parse_header
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from layer3_cases import FULL_ACCURACY, ROUNDING, VECTORS, WHOLE_VECTORS, load_vector, run_of, vector_error
@@ -18,7 +19,6 @@ from native_stages import variants
 
 from flowmo_data import OptionError
 from flowmo_data.decoding import native
-from flowmo_data.mpeg.headers import packet_lengths, parse_header
 
 pytestmark = pytest.mark.skipif(not variants(), reason="the decoder in C is not built; it is optional")
 

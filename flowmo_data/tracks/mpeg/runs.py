@@ -14,12 +14,19 @@ those, mute others, and do not agree on which. `build_run` mutes them itself, so
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from flowmo_data.tracks.mpeg.headers import HEADER_BYTES, Header
 from flowmo_data.tracks.mpeg.sections import Section
+from flowmo_data.tracks.mpeg.seeking import SeekOffsets, offset_array
 from flowmo_data.tracks.mpeg.tags import Read
 
 _OVERLAP_PACKETS = 2
+_USUAL_LEAD = 10
+"""packets in front of a window that most runs have for reservoir and overlap"""
 
 
 @dataclass(slots=True)
@@ -114,6 +121,8 @@ def packet_range(section: Section, start: int, stop: int) -> tuple[int, int]:
     per_packet = section.header.samples_per_packet
     first = max((start + section.delay) // per_packet - _OVERLAP_PACKETS, 0)
     last = -(-(stop + section.delay) // per_packet)
+    if isinstance(section.offsets, SeekOffsets):
+        section.offsets.load(max(first - _USUAL_LEAD, 0), last)
     overhead = HEADER_BYTES + 2 + section.header.side_info_bytes
     missing, after_gap = section.header.reservoir_bytes, {gap.packet for gap in section.gaps}
     while missing > 0 and first > 0:
@@ -123,8 +132,19 @@ def packet_range(section: Section, start: int, stop: int) -> tuple[int, int]:
     return first, last
 
 
-def build_run(section: Section, first: int, stop: int, read: Read) -> Run:
-    """The packets `[first, stop)` of a section as a run in which every packet can be decoded or is muted.
+class Packets(NamedTuple):
+    """Whole packets of one section, one right after the other, and no other bytes."""
+
+    data: bytes | bytearray
+    """the packets"""
+    starts: npt.NDArray[np.uint32]
+    """byte in `data` at which each packet starts, and at the end the length of `data`"""
+    breaks: tuple[int, ...]
+    """packets, by their index here, before which bytes were lost: their bit reservoir is not the packets before them"""
+
+
+def read_packets(section: Section, first: int, stop: int, read: Read) -> Packets:
+    """Read the packets `[first, stop)` of a section, and close the gaps between them.
 
     Args:
         section: of the file that `read` reads.
@@ -132,24 +152,39 @@ def build_run(section: Section, first: int, stop: int, read: Read) -> Run:
         stop: one past the index of the last.
         read: gives the bytes `[start, stop)` of the file.
     """
-    begin = section.offsets[first]
-    end = section.offsets[stop] if stop < section.num_packets else section.end
-    gaps = [gap for gap in section.gaps if first < gap.packet <= stop]
-    data = bytearray(read(begin, gaps[-1].start if gaps and gaps[-1].packet == stop else end))
-    starts = [offset - begin for offset in section.offsets[first:stop]]
-    damaged = [0]
+    offsets = offset_array(section.offsets, first, min(stop + 1, section.num_packets))
+    begin = int(offsets[0])
+    end = int(offsets[-1]) if stop < section.num_packets else section.end
+    gaps = [gap for gap in section.gaps if first < gap.packet <= stop] if section.gaps else []
+    if gaps and gaps[-1].packet == stop:
+        end = gaps.pop().start
+    read = section.offsets.read if isinstance(section.offsets, SeekOffsets) else read
+    data: bytes | bytearray = read(begin, end)
+    starts = np.empty(stop - first + 1, np.uint32)
+    np.subtract(offsets[: stop - first], begin, out=starts[:-1], casting="unsafe")
+    starts[-1] = end - begin
+    if gaps:
+        data = bytearray(data)
     for gap in reversed(gaps):
-        if gap.packet < stop:  # close it
-            hole = section.offsets[gap.packet] - gap.start
-            del data[gap.start - begin : gap.start - begin + hole]
-            inner = gap.packet - first
-            starts[inner:] = [start - hole for start in starts[inner:]]
-            if gap.lost_bytes:
-                damaged.append(inner)
-    starts.append(len(data))
-    run = Run(section.header, data, starts, first)
+        hole = section.offsets[gap.packet] - gap.start
+        del data[gap.start - begin : gap.start - begin + hole]  # type: ignore[union-attr]
+        starts[gap.packet - first :] -= np.uint32(hole)
+    return Packets(data, starts, tuple(gap.packet - first for gap in gaps if gap.lost_bytes))
+
+
+def build_run(section: Section, first: int, stop: int, read: Read) -> Run:
+    """Read the packets `[first, stop)` of a section as a run in which every packet can be decoded or is muted.
+
+    Args:
+        section: of the file that `read` reads.
+        first: index of the first packet.
+        stop: one past the index of the last.
+        read: gives the bytes `[start, stop)` of the file.
+    """
+    packets = read_packets(section, first, stop, read)
+    run = Run(section.header, bytearray(packets.data), packets.starts.tolist(), first)
     if section.header.layer == 3:
-        for packet in damaged:
+        for packet in (*reversed(packets.breaks), 0):
             _mute_dangling(run, packet)
     return run
 

@@ -7,8 +7,12 @@ wanted                         [ . . . . . . . )          two stretches are read
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
-from typing import overload
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
 
 from flowmo_data.tracks.mpeg.sections import Section
 from flowmo_data.tracks.mpeg.tags import Read
@@ -48,6 +52,7 @@ class SeekOffsets(Sequence[int]):
         self._points, self._num_packets, self._end, self._gaps = points, num_packets, end, gaps
         self._lengths, self._read = lengths, read
         self._stretches: dict[int, list[int]] = {}
+        self._block = 0, b""  # where it starts, and the bytes that were read last
 
     def __len__(self) -> int:
         return self._num_packets
@@ -67,22 +72,54 @@ class SeekOffsets(Sequence[int]):
             stretch = self._stretches[number] = self._walk(number)
         return stretch[inside]
 
+    def load(self, first: int, stop: int) -> None:
+        """Find the packets `[first, stop)` with one read; `read` then gives their bytes without another."""
+        numbers = range(first // PACKETS_PER_POINT, -(-min(stop, self._num_packets) // PACKETS_PER_POINT))
+        begin, end = int(self._points[numbers.start]), self._limit(numbers.stop - 1)
+        self._block = begin, self._read(begin, end)
+        for number in numbers:
+            self._stretches[number] = self._walk(number)
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Return the bytes `[start, stop)` of the file."""
+        begin, block = self._block
+        if begin <= start and stop <= begin + len(block):
+            return block[start - begin : stop - begin]
+        return self._read(start, stop)
+
+    def _limit(self, number: int) -> int:
+        """Return the byte at which the packets of a point end."""
+        last = (number + 1) * PACKETS_PER_POINT >= self._num_packets
+        return self._end if last else int(self._points[number + 1])
+
     def _walk(self, number: int) -> list[int]:
-        """The offsets of the packets from point `number` to the next."""
+        """Return the offsets of the packets from point `number` to the next."""
         first = number * PACKETS_PER_POINT
         stop = min(first + PACKETS_PER_POINT, self._num_packets)
-        base = pos = int(self._points[number])
-        limit = int(self._points[number + 1]) if stop < self._num_packets else self._end
-        data, offsets = self._read(base, limit), []
+        base, limit = int(self._points[number]), self._limit(number)
+        data = self.read(base, limit)
+        if not self._gaps:  # most files
+            offsets, at, lengths = [], 0, self._lengths
+            for _ in range(first, stop):
+                offsets.append(base + at)
+                at += lengths[data[at + 2]] if at + 2 < len(data) else 0
+            end = base + at
+        else:
+            offsets, end = self._walk_gaps(first, stop, base, data)
+        if end != limit:
+            raise MovedPacketsError(f"packets {first} to {stop} do not lead from byte {base} to {limit}")
+        return offsets
+
+    def _walk_gaps(self, first: int, stop: int, base: int, data: bytes) -> tuple[list[int], int]:
+        """Return the offsets of the packets `[first, stop)`, and the byte at which the next one starts."""
+        offsets, pos = [], base
         for packet in range(first, stop):
             if packet > first:
                 pos = self._across(packet, pos)
             offsets.append(pos)
             third = pos - base + 2
             pos += self._lengths[data[third]] if third < len(data) else 0
-        if (self._across(stop, pos) if stop < self._num_packets else pos) != limit:
-            raise MovedPacketsError(f"packets {first} to {stop} do not lead from byte {base} to {limit}")
-        return offsets
+        return offsets, self._across(stop, pos) if stop < self._num_packets else pos
 
     def _across(self, packet: int, pos: int) -> int:
         """Where a packet starts if the one before it ends at `pos`."""
@@ -97,3 +134,10 @@ class SeekOffsets(Sequence[int]):
 def seek_points(section: Section) -> Sequence[int]:
     """The byte at which each 64th packet starts."""
     return section.offsets[::PACKETS_PER_POINT]
+
+
+def offset_array(offsets: Sequence[int], first: int, stop: int) -> npt.NDArray[Any]:
+    """Return the offsets `[first, stop)` as an array of unsigned integers."""
+    if isinstance(offsets, array):
+        return np.frombuffer(offsets, offsets.typecode)[first:stop]
+    return np.array(offsets[first:stop], np.uint64)
