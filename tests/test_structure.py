@@ -16,8 +16,8 @@ FLOORS = [
 """what lies in the package, from the ground up: each imports only from those before it"""
 INSIDE = {
     "runtime": [
-        "scratch", "resources", "extras", "figures", "threads", "processes", "shared_log", "batch_memory", "epoch_clock",
-        "ranks",
+        "scratch", "resources", "extras", "figures", "threads", "processes", "shared_log", "batch_memory",
+        "epoch_clock", "ranks",
     ],
     "sources": ["source", "excluding", "listing"],
     "tracks": ["mpeg", "ogg", "parts", "mpeg_part", "soundfile_part", "track", "index"],
