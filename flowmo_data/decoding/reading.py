@@ -61,16 +61,20 @@ def fill_frame(timeline: Timeline, start: int, frame: torch.Tensor, decoder: str
     """
     length = frame.shape[1]
     filled = min(max(-start, 0), length)
-    if filled:
-        frame[:, :filled] = 0
+    _silence(frame[:, :filled])
     num_valid = lost = 0
     for part, begin, end in timeline.windows(start, start + length):
         lost += _fill(part, begin, end, frame[:, filled : filled + end - begin], decoder)
         filled += end - begin
         num_valid += end - begin
-    if filled < length:
-        frame[:, filled:] = 0
+    _silence(frame[:, filled:])
     return Filled(num_valid, lost)
+
+
+def _silence(padding: torch.Tensor) -> None:
+    """Fill with zeros, in this thread: torch would wake all of its threads for it, which may be busy."""
+    if padding.shape[1]:
+        padding.view(torch.int32 if padding.itemsize == 4 else torch.int16).numpy()[:] = 0
 
 
 def _fill(part: Part, start: int, stop: int, out: torch.Tensor, decoder: str) -> int:
