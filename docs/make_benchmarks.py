@@ -1,7 +1,7 @@
-"""Measure, and write the figures into docs/benchmarks.md: `python docs/make_benchmarks.py FOLDER`.
+"""Run the benchmarks and write the figures into docs/benchmarks.md: `python docs/make_benchmarks.py FOLDER`.
 
-It takes a quarter of an hour, wants an otherwise idle machine, and needs the extras cli, librosa and plot. With
-`--only-text` the figures of the last run, in docs/benchmarks.json, are written into the text again.
+This takes a quarter of an hour on an otherwise idle machine, and needs the extras cli, librosa and plot. `--only-text`
+writes the figures of the last run, from docs/benchmarks.json, into the text again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PUBLISHED = {"minimp3py pipeline": 11.84, "librosa DataLoader": 6.57}
 
 
 def measure(folder: str) -> dict[str, Any]:
-    """Run the benchmark and the scaling study, and keep what they gave."""
+    """Run the benchmark and the scaling study, save the results, and return them."""
     path = DOCS / "benchmarks.json"
     subprocess.run([sys.executable, "-m", "flowmo_data.cli", "bench", folder, *BENCH, "--json", str(path)], check=True)
     report: dict[str, Any] = json.loads(path.read_text())
@@ -38,7 +38,7 @@ def measure(folder: str) -> dict[str, Any]:
 
 
 def machine_line(report: dict[str, Any]) -> str:
-    """Machine, versions, corpus and date."""
+    """Return a line with the machine, the versions, the corpus and the date."""
     machine, corpus = report["machine"], report["corpus"]
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
     return (
@@ -51,18 +51,18 @@ def machine_line(report: dict[str, Any]) -> str:
 
 
 def median(result: dict[str, Any], key: str) -> float:
-    """The median of a value over the runs of a setup."""
+    """Return the median of a value over the runs of a setup."""
     return statistics.median(run[key] for run in result["runs"])
 
 
 def name(result: dict[str, Any]) -> str:
-    """The setup's loader, as the tables call it."""
+    """Return the name of the setup's loader for the tables."""
     loader = result["setup"]["loader"]
     return {"decoder": "decoder alone", "flowmo_data batches": "flowmo_data, `batch_size=`"}.get(loader, loader)
 
 
 def speed_table(report: dict[str, Any]) -> str:
-    """Every setup's first batch, speed and memory."""
+    """Return a table of the first batch, speed and memory of every setup."""
     lines = [
         "| loader | workers | threads | first batch, s | batches/s (min-max) | of limit | CPU ms/batch | peak MB |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -84,8 +84,8 @@ def speed_table(report: dict[str, Any]) -> str:
 
 
 def timing_table(report: dict[str, Any]) -> str:
-    """The same runs, timed two ways: the steady state alone, and with the filling of the buffer."""
-    lines = ["| loader, one process | steady batches/s | with the first batch in it |", "| --- | ---: | ---: |"]
+    """Return a table of the same runs, timed in two ways: the steady state alone, and including the first batch."""
+    lines = ["| loader, one process | steady batches/s | including the first batch |", "| --- | ---: | ---: |"]
     for result in report["results"]:
         setup = result["setup"]
         if setup["loader"] == "decoder" or setup["num_workers"] or setup["decode_threads"]:
@@ -100,10 +100,10 @@ def timing_table(report: dict[str, Any]) -> str:
 
 
 def scaling_table(report: dict[str, Any]) -> str:
-    """What many files cost."""
+    """Return a table of the time and memory for large numbers of files."""
     lines = [
-        "| files | listing them, s | making the dataset (listing included), s | first batch, s "
-        "| a worker's own memory after a tenth, MB | near the end, MB |",
+        "| files | listing, s | making the dataset (with listing), s | first batch, s "
+        "| a worker's private memory after a tenth, MB | near the end, MB |",
         "| ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     lines += [
@@ -116,16 +116,18 @@ def scaling_table(report: dict[str, Any]) -> str:
 
 
 def fill(text: str, marker: str, content: str) -> str:
-    """Put content between the marker's comments."""
+    """Put the content between the two comments of a marker."""
     pattern = rf"(<!-- {marker} -->\n).*?(<!-- /{marker} -->)"
     return re.sub(pattern, lambda match: f"{match[1]}\n{content}\n\n{match[2]}", text, flags=re.DOTALL)
 
 
 def main() -> None:
-    """Measure unless told not to, and write."""
+    """Measure, unless --only-text is given, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", nargs="?", help="a folder of at least 150 files of audio")
-    parser.add_argument("--only-text", action="store_true", help="write the last figures into the text again")
+    parser.add_argument("folder", nargs="?", help="a folder with at least 150 audio files")
+    parser.add_argument(
+        "--only-text", action="store_true", help="write the figures of the last run into the text again"
+    )
     arguments = parser.parse_args()
     if arguments.only_text == (arguments.folder is not None):
         parser.error("give a FOLDER, or --only-text")

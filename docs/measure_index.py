@@ -1,7 +1,8 @@
-"""What an index costs and gives: `python docs/measure_index.py FOLDER`.
+"""Measure the cost and the gain of an index: `python docs/measure_index.py FOLDER`.
 
-Measures indexing FOLDER with one and two processes, the index's size, a random frame of a random file with and without
-the index, and planning and resuming an epoch of 10,000,000 frames. Prints a line of JSON.
+The measurements are: indexing FOLDER with one and two processes, the size of the index, reading a random frame of a
+random file with and without the index, and planning and resuming an epoch of 10,000,000 frames. The output is a line of
+JSON.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ _SAMPLES_PER_FRAME = 196_608
 _FRAMES = 200
 _SYNTHETIC_FILES = 1_000_000
 _SYNTHETIC_SAMPLES = (1_500_000, 2_220_000)
-"""of a file: some ten frames"""
+"""of a file: about ten frames"""
 
 
 def measure_building(folder: str) -> dict[str, float]:
-    """Seconds to index a folder with one process, two, and again when nothing has changed; and the index's size."""
+    """Measure the seconds to index a folder with one process, with two, and again unchanged; and the index's size."""
     values: dict[str, float] = {}
     for name, num_workers in (("one", 0), ("two", 2)):
         started = perf_counter()
@@ -57,7 +58,7 @@ def measure_building(folder: str) -> dict[str, float]:
 
 
 def measure_reading(folder: str) -> dict[str, float]:
-    """Median seconds of a random frame of a random file: already open, by the index, and opened for it."""
+    """Measure the median seconds to read a random frame of a random file: already open, with the index, and walked."""
     paths = list(find_sources(folder))
     columns = AudioIndex.build(folder).columns
     opened = [Timeline(path, open_track(Source.at(path)).parts) for path in paths]
@@ -91,12 +92,15 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def measure_planning(folder: str) -> dict[str, float]:
-    """Seconds and memory from holding an index of a million files to the first span at a random place of an epoch."""
+    """Measure time and memory to find the first span at a random place of an epoch.
+
+    The index of a million files is in memory already.
+    """
     index = _synthetic_index(folder)
     started = perf_counter()
     frames = _resume(index)
     seconds = perf_counter() - started
-    index = AudioIndex(index.table, index.root)  # nothing is worked out yet
+    index = AudioIndex(index.table, index.root)  # nothing is computed yet
     tracemalloc.start()
     _resume(index)
     _, peak_bytes = tracemalloc.get_traced_memory()
@@ -105,7 +109,7 @@ def measure_planning(folder: str) -> dict[str, float]:
 
 
 def _resume(index: AudioIndex) -> int:
-    """Find the first span after a random place of an epoch; gives the epoch's number of frames."""
+    """Find the first span after a random place of an epoch, and return the epoch's number of frames."""
     dataset = StreamingAudioDataset(index, shuffle_buffer_size=None)
     frames = len(dataset)
     next(dataset.spans(Progress(3, 0, random.Random(0).randrange(frames)), Shard()))
@@ -113,7 +117,7 @@ def _resume(index: AudioIndex) -> int:
 
 
 def _synthetic_index(folder: str) -> AudioIndex:
-    """An index of a million files, which are not there, each like the first file of the folder but for its length."""
+    """Return an index of a million files that do not exist: copies of the folder's first file, with random lengths."""
     pa = import_pyarrow()
     row = AudioIndex.build(folder).table.slice(0, 1).to_pylist()[0]
     lengths = np.random.default_rng(0).integers(*_SYNTHETIC_SAMPLES, _SYNTHETIC_FILES)
@@ -131,7 +135,7 @@ def _synthetic_index(folder: str) -> AudioIndex:
 
 
 def measure(folder: str) -> dict[str, Any]:
-    """All of it."""
+    """Return all measurements."""
     return {**measure_building(folder), **measure_reading(folder), **measure_planning(folder)}
 
 

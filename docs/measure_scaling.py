@@ -1,7 +1,7 @@
-"""What a million files cost: `python docs/measure_scaling.py [FILES ...]`.
+"""Measure the cost of a million files: `python docs/measure_scaling.py [FILES ...]`.
 
-Makes folders of so many links to one small MP3, and measures making the dataset, the first batch, and the memory of two
-workers while they run through all files. Prints a line of JSON for each number of files.
+For each number FILES, the script fills a folder with that many links to one small MP3. It measures making the dataset,
+the first batch, and the memory of two workers while they read all files. The output is a line of JSON for each number.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _LINKS_PER_FOLDER = 1_000
 _BATCH = 100
 _WORKERS = 2
 _MARKS = (0.1, 0.95)
-"""parts of the files after which memory is looked at, while both workers run"""
+"""shares of the files after which memory is measured, while both workers run"""
 
 
 def measure_scale(num_files: int, folder: Path) -> dict[str, float]:
-    """Measure with `num_files` files in `folder`, which is filled with links.
+    """Fill `folder` with `num_files` links and measure.
 
     Returns:
-        Seconds to list the files (`os.walk` alone), to make the dataset, to the first batch; bytes private to a worker
-        (the larger of two) when a tenth of the files is through, and near the end.
+        Seconds to list the files (`os.walk` alone), to make the dataset, and to the first batch; private bytes of a
+        worker (the larger of two) after a tenth of the files, and near the end.
     """
     _make_links(num_files, folder)
     started = perf_counter()
@@ -75,7 +75,7 @@ def _worker_bytes() -> int:
 
 
 def main() -> None:
-    """Measure for each number of files that is given, or for 1,000, 100,000 and 1,000,000."""
+    """Measure for each given number of files, or for 1,000, 100,000 and 1,000,000."""
     for argument in sys.argv[1:] or ["1000", "100000", "1000000"]:
         with tempfile.TemporaryDirectory() as folder:
             sys.stdout.write(json.dumps(measure_scale(int(argument), Path(folder))) + "\n")
