@@ -1,4 +1,4 @@
-"""A small convolutional autoencoder of raw frames, seen as pictures of 256 x 256 pixels with three values each."""
+"""A small convolutional autoencoder for raw frames, treated as images of 256 x 256 pixels with three values each."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from torch import nn
 
 from flowmo_data import OptionError
 
-# A channel of a frame is 196,608 samples = 256 x 256 x 3. Here a pixel is three samples in a row:
+# A channel of a frame is 196,608 samples = 256 x 256 x 3. Here a pixel is three consecutive samples:
 #
 #   pixel (0, 0) = samples 0 1 2    pixel (0, 1) = samples 3 4 5 ...       a row is 768 samples, 17 ms at 44.1 kHz
-#   pixel (1, 0) = samples 768 769 770 ...                                 and the row below goes on where it ends
+#   pixel (1, 0) = samples 768 769 770 ...                                 the row below continues where it ends
 #
-# so the first kernel, 4 x 4 pixels, sees twelve samples in a row, four times, 768 apart. `frames.view(-1, 3, 256,
-# 256)` is shorter, but its pixels are three samples 65,536 apart (1.5 s), which have nothing to do with each other:
-# the kernel sees four samples in a row, twelve times, and the loss falls more slowly. Neither copies a sample: torch
-# calls the order that is taken here channels_last.
+# So the first kernel, 4 x 4 pixels, sees four groups of twelve consecutive samples, 768 apart. `frames.view(-1, 3, 256,
+# 256)` is shorter, but each of its pixels is three unrelated samples, 65,536 apart (1.5 s). The kernel then sees twelve
+# groups of four consecutive samples, and the loss falls more slowly. Neither version copies a sample. torch calls the
+# memory order used here channels_last.
 
 
 def to_images(frames: torch.Tensor) -> torch.Tensor:
-    """Frames `(B, channels, 3 * side * side)` as images `(B * channels, 3, side, side)`, of the same memory."""
+    """View frames `(B, channels, 3 * side * side)` as images `(B * channels, 3, side, side)` in the same memory."""
     num_samples = frames.shape[-1]
     side = math.isqrt(num_samples // 3)
     if 3 * side * side != num_samples or side % 4:
         raise OptionError(
-            f"samples_per_frame={num_samples}: take 3 * side * side with a side that 4 divides, such as 196,608"
+            f"samples_per_frame={num_samples}: take 3 * side * side, with a side divisible by 4, such as 196,608"
         )
     return frames.reshape(-1, side, side, 3).permute(0, 3, 1, 2)
 
 
 def to_frames(images: torch.Tensor, channels: int) -> torch.Tensor:
-    """Images `(B * channels, 3, side, side)` as frames `(B, channels, 3 * side * side)`: undoes `to_images`."""
+    """Undo `to_images`: view images `(B * channels, 3, side, side)` as frames `(B, channels, 3 * side * side)`."""
     return images.permute(0, 2, 3, 1).reshape(-1, channels, images[0].numel())
 
 
 class Autoencoder(nn.Module):
-    """Frames to frames, through a quarter as many numbers. Without biases: silence stays silence."""
+    """An autoencoder with a quarter as many latent values as samples. It has no biases, so silence stays silence."""
 
     def __init__(self, width: int = 64, latent_channels: int = 12) -> None:
         super().__init__()
@@ -53,15 +53,15 @@ class Autoencoder(nn.Module):
         )
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
-        """Frames `(B, channels, samples)`, rebuilt."""
+        """Rebuild frames `(B, channels, samples)`."""
         latents = self.encoder(to_images(frames))  # (B * channels, 12, 64, 64)
         return to_frames(self.decoder(latents), frames.shape[1])
 
 
 def noise_to_signal(rebuilt: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
-    """The power of the error over the power of the frames: 1 for silence, 0 for the frames themselves.
+    """Return the power of the error divided by the power of the frames: 1 for silence, 0 for the frames themselves.
 
-    Unlike the mean squared error it does not change with the level of the music. -10 log10 of it is the signal-to-noise
-    ratio in dB.
+    Unlike the mean squared error, this does not change with the level of the music. -10 log10 of it is the
+    signal-to-noise ratio in dB.
     """
     return (rebuilt - frames).square().mean() / frames.square().mean().clamp_min(1e-8)

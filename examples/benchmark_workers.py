@@ -1,10 +1,11 @@
-"""How batches per second grow with workers, on this machine and with these files: a table, a picture, what to set.
+"""Measure how speed grows with workers, on this machine and with these files: a table, a picture, a recommendation.
 
     python examples/benchmark_workers.py [FILES] [--workers 0 1 2 4] [--out workers.png]
 
-Every setup runs in a process of its own, in turn, --repeats times. "decoder alone" is one core that decodes the same
-packets and does nothing else: the limit of a worker. `flowmo-data bench` does more of this; here it is in Python, for
-setups of your own. FILES is a folder, a file or a glob here, and no index. It needs matplotlib.
+Every setup runs --repeats times, each time in a process of its own; the setups take turns. "decoder alone" is one core
+that decodes the same packets and does nothing else: the limit for a worker. `flowmo-data bench` measures more; this
+example shows how to measure your own setups from Python. FILES is a folder, a file or a glob, but not an index. The
+example needs matplotlib.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from flowmo_data.sources import find_sources
 
 
 def main() -> None:
-    """Measure, and tell."""
+    """Measure, and print and draw the results."""
     arguments = parser(__doc__, max_steps=30, num_workers=None)
     workers = [number for number in (0, 1, 2, 4, 8, 16) if number <= num_cores()]
     text = f"numbers of DataLoader workers [{' '.join(map(str, workers))}]"
@@ -33,7 +34,7 @@ def main() -> None:
     arguments.add_argument("--out", type=Path, default=Path("workers.png"), help="the picture [%(default)s]")
     args = arguments.parse_args()
     files = files_or_demo(args.files)
-    find_sources(files)  # says now what is wrong with them
+    find_sources(files)  # raises now if something is wrong with them
     common = {
         "files": (files,),
         "batch_size": args.batch_size,
@@ -49,7 +50,7 @@ def main() -> None:
         task = display.add_task("", total=len(setups) * args.repeats * batches)
 
         def on_batch(index: int, number: int) -> None:
-            if number <= batches:  # an epoch's last batches are short, and then there are more of them
+            if number <= batches:  # the last batches of an epoch are short, so there can be more of them
                 display.update(task, advance=1, description=setups[index].name)
 
         runs = run_setups(setups, repeats=args.repeats, on_batch=on_batch)
@@ -57,7 +58,7 @@ def main() -> None:
     rich.print(results_table([limit, *results], limit))
     print(recommendation(results, limit))
     draw(results, limit, args.out)
-    print(f"drawn into {args.out}")
+    print(f"picture: {args.out}")
 
 
 if __name__ == "__main__":

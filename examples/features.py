@@ -1,9 +1,9 @@
-"""Features on the GPU: mel spectrograms of batches as they come, their mean and spread, and a picture of both.
+"""Compute features on the GPU: mel spectrograms of each batch, their mean and spread, and a picture of both.
 
     python examples/features.py [FILES] [--out features.png]
 
-The workers decode and the device computes, so that features take no worker's time and no place on a disk, and every
-epoch's are cut at other places. It needs matplotlib, and a torchaudio that fits torch.
+The workers decode, and the device computes. So features take no time in the workers and no space on a disk, and each
+epoch cuts them at new places. The example needs matplotlib, and a torchaudio that works with the installed torch.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ COLOR = "#b5367a"
 
 
 def main() -> None:
-    """Compute, and draw."""
+    """Compute the features and draw them."""
     arguments = parser(__doc__, max_steps=20)
     arguments.add_argument("--out", type=Path, default=Path("features.png"), help="the picture [%(default)s]")
     args = arguments.parse_args()
@@ -68,28 +68,28 @@ def main() -> None:
     print(f"{heard:.0f} s of audio in {seconds:.1f} s on {device}: {heard / seconds:.0f} times real time")
     print(f"mean {mean.mean():.1f} dB, standard deviation in a band {spread.mean():.1f} dB")
     draw(drawn, args.samples_per_frame / SAMPLE_RATE, mean, spread, args.out)
-    print(f"drawn into {args.out}")
+    print(f"picture: {args.out}")
 
 
 def import_mel_spectrogram() -> Any:
-    """The class `torchaudio.transforms.MelSpectrogram`."""
+    """Return the class `torchaudio.transforms.MelSpectrogram`."""
     try:
         from torchaudio.transforms import MelSpectrogram
-    except (ImportError, OSError, RuntimeError, AttributeError) as error:  # its wheels want the torch they are made for
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:  # its wheels need the torch of their build
         raise MissingPackageError(
-            f"features.py needs a torchaudio that fits torch {torch.__version__} ({error}): "
-            "pip install torch==2.14.1 torchaudio==2.11.0, the pair that is tested"
+            f"features.py needs a torchaudio that works with torch {torch.__version__} ({error}): "
+            "pip install torch==2.14.1 torchaudio==2.11.0, the tested pair"
         ) from error
     return MelSpectrogram
 
 
 def decibels(power: torch.Tensor) -> torch.Tensor:
-    """Power as dB; 0 dB is about what a sine from -1 to 1 gives: the window's sum, halved, squared."""
+    """Convert power to dB. A sine from -1 to 1 has about 0 dB: its power is (half of the window's sum) squared."""
     return 10 * torch.log10((power / (WINDOW / 4) ** 2).clamp_min(1e-10))
 
 
 def to_mel(hertz: float) -> float:
-    """The mel scale as torchaudio has it (HTK's)."""
+    """Convert Hz to mel, on torchaudio's scale (HTK's)."""
     return float(2595 * np.log10(1 + hertz / 700))
 
 
@@ -100,7 +100,7 @@ def draw(
     spread: torch.Tensor,
     path: Path,
 ) -> None:
-    """Draw spectrograms `(file, start in seconds, (bands, times) dB)`, and beside them the mean of all bands."""
+    """Draw spectrograms `(file, start in seconds, (bands, times) dB)`, and next to them the mean of each band."""
     edges = np.linspace(to_mel(LOWEST_HZ), to_mel(SAMPLE_RATE / 2), BANDS + 2)  # in mel, as the bands are spaced
     centres = edges[1:-1]
     loudest = max(float(mel.max()) for _, _, mel in frames)

@@ -1,9 +1,9 @@
-"""Training on several GPUs, or in several processes on a CPU: torch's DistributedDataParallel.
+"""Train on several GPUs, or in several processes on a CPU, with torch's DistributedDataParallel.
 
     torchrun --nproc-per-node 2 examples/train_ddp.py [FILES]
 
-Every rank gets frames of its own: the dataset looks its rank up, and no sampler is needed. Started without torchrun, it
-is a job of one rank.
+Every rank gets frames of its own: the dataset looks up its rank, and no sampler is needed. Without torchrun, the job
+has one rank.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def main() -> None:
     dataset = StreamingAudioDataset(
         files[0],
         samples_per_frame=args.samples_per_frame,
-        batch_size=args.batch_size,  # of each rank
-        repeat=True,  # no rank runs out of frames before another: all take as many steps
+        batch_size=args.batch_size,  # per rank
+        repeat=True,  # no rank runs out of frames, so all take the same number of steps
     )
     on_gpu = device.type == "cuda"
     loader = ResumableDataLoader(dataset, batch_size=None, num_workers=args.num_workers, pin_memory=on_gpu)
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def join_the_job() -> torch.device:
-    """Become the rank that torchrun says, on a GPU of its own where there are some; without torchrun, the only one."""
+    """Join the job as the rank from torchrun, or as its only rank, and return the device: a GPU if there is one."""
     on_gpu = torch.cuda.is_available()
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if on_gpu else torch.device("cpu")
     if on_gpu:

@@ -1,9 +1,9 @@
-"""Training under a Lightning Trainer: the data module, and checkpoints that resume exactly.
+"""Train with a Lightning Trainer: the data module, and checkpoints that resume exactly.
 
     python examples/train_lightning.py [FILES] [--checkpoints FOLDER]
 
-The Trainer's checkpoints hold the place among the frames. Run again with the same --checkpoints, also after a kill, it
-goes on with the frames that would have come next.
+The Trainer's checkpoints store the position among the frames. If you run the script again with the same --checkpoints,
+even after it was killed, it continues with the frames that would have come next.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from flowmo_data.lightning import StreamingAudioDataModule
 
 
 class LitAutoencoder(lightning.LightningModule):
-    """The autoencoder, as a Trainer wants it."""
+    """The autoencoder as a Lightning module."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,21 +28,23 @@ class LitAutoencoder(lightning.LightningModule):
         self.losses: list[torch.Tensor] = []
 
     def training_step(self, batch: torch.Tensor, _: int) -> torch.Tensor:
-        """The loss of a batch."""
+        """Return the loss of a batch."""
         loss = noise_to_signal(self.model(batch), batch)
         self.log("loss", loss, prog_bar=True)
         self.losses.append(loss.detach())
         return loss
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW."""
+        """Return AdamW."""
         return torch.optim.AdamW(self.parameters(), lr=1e-2)
 
 
 def main() -> None:
     """Train."""
     arguments = parser(__doc__, max_steps=100)
-    arguments.add_argument("--checkpoints", type=Path, metavar="FOLDER", help="save there, and go on from the last one")
+    arguments.add_argument(
+        "--checkpoints", type=Path, metavar="FOLDER", help="save there, and resume from the last checkpoint"
+    )
     args = arguments.parse_args()
     data = StreamingAudioDataModule(
         files_or_demo(args.files),

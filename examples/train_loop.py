@@ -1,9 +1,9 @@
-"""Training in a plain loop: a small autoencoder of raw frames, and checkpoints that resume exactly.
+"""Train a small autoencoder for raw frames in a plain loop, with checkpoints that resume exactly.
 
     python examples/train_loop.py [FILES] [--checkpoint PATH]
 
-With --checkpoint, the model and the place among the frames are saved every few steps and at the end. Run again, also
-after a kill, it goes on from there, with the frames that would have come next.
+With --checkpoint, the script saves the model and the position among the frames every few steps and at the end. If you
+run it again, even after it was killed, it continues from there, with the frames that would have come next.
 """
 
 from __future__ import annotations
@@ -20,8 +20,12 @@ from flowmo_data import ResumableDataLoader, StreamingAudioDataset
 def main() -> None:
     """Train."""
     arguments = parser(__doc__, max_steps=100)
-    arguments.add_argument("--checkpoint", type=Path, metavar="PATH", help="go on from there if it exists; save there")
-    arguments.add_argument("--save-every", type=at_least(1), default=20, metavar="N", help="steps [%(default)s]")
+    arguments.add_argument(
+        "--checkpoint", type=Path, metavar="PATH", help="save to this file, and resume from it if it exists"
+    )
+    arguments.add_argument(
+        "--save-every", type=at_least(1), default=20, metavar="N", help="steps between saves [%(default)s]"
+    )
     args = arguments.parse_args()
     device = pick_device()
     dataset = StreamingAudioDataset(
@@ -43,10 +47,10 @@ def main() -> None:
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         loader.load_state_dict(saved["loader"])
-        print(f"{args.checkpoint}: goes on after step {done}")
+        print(f"{args.checkpoint}: resuming after step {done}")
 
     with LossBar(args.max_steps, done=done) as bar:
-        # the range comes first: it ends the loop before a batch is taken that nobody trains on
+        # the range comes first, so that the loop ends before it takes a batch that is not trained on
         for step, batch in zip(range(done + 1, args.max_steps + 1), loader, strict=False):
             batch = batch.to(device, non_blocking=True)
             loss = noise_to_signal(model(batch), batch)
@@ -61,7 +65,7 @@ def main() -> None:
 
 
 def save(checkpoint: dict[str, object], path: Path) -> None:
-    """Write a checkpoint beside its place and rename it, so that one that is there is whole."""
+    """Write a checkpoint to a temporary file and rename it, so that the file at `path` is always complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".part")
     torch.save(checkpoint, unfinished)
