@@ -1,6 +1,6 @@
 /* Whether lines are louder than any signal, which only damage is: noise that was decoded as music reaches 1e9.
  *
- * Decided by a granule's lines, not by samples, so that the verdict on a packet does not depend on what is around it. */
+ * Decided by a granule's lines, not by samples, so that the verdict on a packet does not depend on its neighbours. */
 #include <math.h>
 
 #include "vectors.h"
