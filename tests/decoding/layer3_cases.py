@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ ROUNDING = 1.1
 """what the clipping and the rounding of the 16-bit reference add to `FULL_ACCURACY`"""
 
 
+@cache
 def load_vector(name: str) -> tuple[list[bytes], npt.NDArray[np.float64]]:
     """Return the packets of a vector in `tests/data/layer3`, and its samples as `(channels, samples)`."""
     samples, _ = soundfile.read(DATA / f"{name}.flac", always_2d=True)

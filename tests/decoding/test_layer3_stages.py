@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from layer3_filterbank import hybrid, reduce_aliases, synthesize
@@ -17,6 +17,7 @@ from native_stages import Stages, aligned, variants
 
 pytestmark = pytest.mark.skipif(not variants(), reason="the decoder in C is not built; it is optional")
 
+MANY = settings(max_examples=40, deadline=None)
 SEEDS = st.integers(0, 2**32 - 1)
 RATES = st.sampled_from(SAMPLE_RATES)
 BLOCK = st.sampled_from(list(BLOCKS))
@@ -39,6 +40,7 @@ def close(found, expected, *, error):
     return np.abs(found - expected).max() <= error * max(np.abs(expected).max(), 1e-30)
 
 
+@MANY
 @given(seed=SEEDS, table=st.sampled_from(TABLES), offset=st.integers(0, 40), twice=st.booleans())
 def test_codes_of_every_table(stages, seed, table, offset, twice):
     draw, fmt = np.random.default_rng(seed), Format(44_100, SINGLE_CHANNEL)
@@ -50,6 +52,7 @@ def test_codes_of_every_table(stages, seed, table, offset, twice):
     assert np.allclose(lines, np.sign(values) * np.abs(values) ** (4 / 3), rtol=2e-7, atol=0)
 
 
+@MANY
 @given(seed=SEEDS, share=st.floats(0, 1), rate=RATES, block=BLOCK, twice=st.booleans())
 def test_granules_that_end_early(stages, seed, share, rate, block, twice):
     """Big values past the end refuse the granule, and a quadruple past it is dropped; bits behind it are noise."""
@@ -66,6 +69,7 @@ def test_granules_that_end_early(stages, seed, share, rate, block, twice):
         assert np.allclose(lines, np.sign(values) * np.abs(values) ** (4 / 3), rtol=2e-7, atol=0)
 
 
+@MANY
 @given(data=st.binary(max_size=200), seed=SEEDS, twice=st.booleans())
 def test_noise_is_decoded_or_refused(stages, data, seed, twice):
     draw = np.random.default_rng(seed)
@@ -81,6 +85,7 @@ def test_noise_is_decoded_or_refused(stages, data, seed, twice):
         assert np.allclose(lines, np.sign(values) * np.abs(values) ** (4 / 3), rtol=2e-7, atol=0)
 
 
+@MANY
 @given(seed=SEEDS, rate=RATES, block=BLOCK, intensity=st.booleans())
 def test_scale_factors(stages, seed, rate, block, intensity):
     draw = np.random.default_rng(seed)
@@ -95,6 +100,7 @@ def test_scale_factors(stages, seed, rate, block, intensity):
         assert illegal[: len(expected.illegal)] == expected.illegal
 
 
+@MANY
 @given(seed=SEEDS, rate=RATES, block=BLOCK, gain=st.integers(0, 255))
 def test_requantisation(stages, seed, rate, block, gain):
     draw = np.random.default_rng(seed)
@@ -107,6 +113,7 @@ def test_requantisation(stages, seed, rate, block, gain):
     assert np.allclose(stages.requantize(lines, granule, factors, rate), expected, rtol=3e-7, atol=1e-37)
 
 
+@MANY
 @given(seed=SEEDS, rate=RATES, block=BLOCK, extension=st.integers(1, 3), stop=st.integers(0, LINES))
 @example(seed=0, rate=44_100, block="long", extension=1, stop=400)  # into the band below the uppermost
 @example(seed=0, rate=22_050, block="short", extension=3, stop=540)
@@ -123,6 +130,7 @@ def test_joint_stereo(stages, seed, rate, block, extension, stop):
         assert close(found / (2**0.5 if extension & 2 else 1), channel, error=5e-7)
 
 
+@MANY
 @given(seed=SEEDS, rate=RATES, blocks=st.lists(BLOCK, min_size=1, max_size=4))
 def test_alias_reduction_imdct_and_overlap(stages, seed, rate, blocks):
     draw = np.random.default_rng(seed)
@@ -137,6 +145,7 @@ def test_alias_reduction_imdct_and_overlap(stages, seed, rate, blocks):
         assert close(stages.imdct(lines, num_lines, granule, rate, overlap), expected, error=5e-6)
 
 
+@MANY
 @given(seed=SEEDS, blocks=st.integers(1, 3))
 def test_synthesis(stages, seed, blocks):
     slots = np.random.default_rng(seed).standard_normal((24 * blocks, 32)).astype(np.float32)
@@ -173,6 +182,7 @@ TIES = [(n + 0.5) / 32_768 for n in (-32_769, -32_768, -3, -2, -1, 0, 1, 2, 32_7
 ]  # fmt: skip
 
 
+@MANY
 @given(
     samples=arrays(np.float32, st.integers(1, 40), elements=st.floats(width=32, allow_nan=False, allow_infinity=False))
 )

@@ -12,23 +12,27 @@
 
 #include "layer3.h"
 
-#define DECLARE(variant)                                                                                               \
-    size_t layer3_state_bytes_##variant(void);                                                                         \
-    int layer3_decode_##variant(void *, const uint8_t *, size_t, const uint32_t *, const uint8_t *, uint32_t, int64_t, \
-                                int64_t, uint8_t *, int64_t, int, int, uint8_t *);
-DECLARE(baseline)
-#if defined(__x86_64__)
-DECLARE(avx2)
-#endif
+typedef int decode_function(void *, const uint8_t *, size_t, const uint32_t *, const uint8_t *, uint32_t, int64_t,
+                            int64_t, uint8_t *, int64_t, int, int, uint8_t *);
+
 const char *layer3_open(void);
 
 enum { PREFIX = 5, MAX_PACKETS = 12, CANARY = 64, FLOAT32 = 0, ODD_PACKET = 417 };
 
-typedef int decode_function(void *, const uint8_t *, size_t, const uint32_t *, const uint8_t *, uint32_t, int64_t,
-                            int64_t, uint8_t *, int64_t, int, int, uint8_t *);
+/* What is there for each instruction set. */
+#define FOR_EACH_VARIANT(what) what(baseline) FOR_EACH_X86_VARIANT(what)
+#if defined(__x86_64__)
+#define FOR_EACH_X86_VARIANT(what) what(avx2) what(avx512)
+#else
+#define FOR_EACH_X86_VARIANT(what)
+#endif
+
+#define DECLARE(name)                                                                                                  \
+    size_t layer3_state_bytes_##name(void);                                                                            \
+    decode_function layer3_decode_##name;
+FOR_EACH_VARIANT(DECLARE)
 
 struct variant {
-    const char *name;
     decode_function *decode;
     void *state;
 };
@@ -51,8 +55,8 @@ static size_t packet_bytes(const uint8_t *header)
 }
 
 /* Decodes to memory that has nothing behind it, and looks at what came out. Returns the samples, or NULL. */
-static uint8_t *decode(const struct variant *variant, const uint8_t *data, const uint32_t *starts, const uint8_t *breaks,
-                       uint32_t packets, int64_t skip, int64_t count, int planes, int dtype)
+static uint8_t *decode(const struct variant *variant, const uint8_t *data, const uint32_t *starts,
+                       const uint8_t *breaks, uint32_t packets, int64_t skip, int64_t count, int planes, int dtype)
 {
     size_t bytes = dtype == FLOAT32 ? 4 : 2, stride = (size_t)count * bytes + CANARY;
     uint8_t *out = malloc(planes * stride), *verdicts = malloc(packets);
@@ -78,19 +82,17 @@ static uint8_t *decode(const struct variant *variant, const uint8_t *data, const
     return out;
 }
 
-static struct variant variants[2];
+static struct variant variants[4];
+static unsigned num_variants;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc, (void)argv;
-    int number = 0;
     const char *names = layer3_open();
-    variants[number++] = (struct variant){"baseline", layer3_decode_baseline, calloc(1, layer3_state_bytes_baseline())};
-#if defined(__x86_64__)
-    if (strstr(names, "avx2"))
-        variants[number++] = (struct variant){"avx2", layer3_decode_avx2, calloc(1, layer3_state_bytes_avx2())};
-#endif
-    (void)names;
+#define ADD(id)                                                                                                        \
+    if (strstr(names, #id))                                                                                            \
+        variants[num_variants++] = (struct variant){layer3_decode_##id, calloc(1, layer3_state_bytes_##id())};
+    FOR_EACH_VARIANT(ADD)
     return 0;
 }
 
@@ -112,8 +114,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     }
     int lsf = !(data[1] >> 3 & 1), planes = 1 + (input[0] & 1), dtype = input[0] >> 1 & 3;
     int64_t samples = (int64_t)packets * (lsf ? 576 : 1152);
-    int64_t skip = (input[1] | input[2] << 8) % (samples + 1), count = (input[3] | input[4] << 8) % (samples - skip + 1);
-    const struct variant *variant = &variants[variants[1].name && (input[0] >> 3 & 1)];
+    int64_t skip = (input[1] | input[2] << 8) % (samples + 1),
+            count = (input[3] | input[4] << 8) % (samples - skip + 1);
+    const struct variant *variant = &variants[(input[0] >> 5) % num_variants];
     uint8_t *whole = decode(variant, data, starts, input[0] & 16 ? breaks : NULL, packets, 0, samples, planes, dtype);
     uint8_t *part = decode(variant, data, starts, input[0] & 16 ? breaks : NULL, packets, skip, count, planes, dtype);
     size_t width = dtype == FLOAT32 ? 4 : 2;

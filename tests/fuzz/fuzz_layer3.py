@@ -58,7 +58,7 @@ def write_seeds(folder: Path) -> None:
                 stream = random_stream(rate, Format(rate, mode), mode_extension=extension, fitting=False)
                 streams[f"random_{rate}_{mode}_{extension}"] = b"".join(stream)
     for number, (name, data) in enumerate(streams.items()):
-        prefix = bytes((number % 32, 0x39, number % 7, 0x77, number % 5))
+        prefix = bytes((number * 37 % 256, 0x39, number % 7, 0x77, number % 5))
         (folder / name).write_bytes(prefix + data[:MOST_SEED_BYTES])
 
 
