@@ -47,6 +47,8 @@ _CALL_ERRORS = {
 }
 _local = threading.local()
 
+Buffer = bytes | bytearray | memoryview | npt.NDArray[Any]
+
 
 class _Library:
     """The library, opened, with the functions of one instruction set."""
@@ -113,7 +115,7 @@ def variant() -> str:
 
 
 def decode_window(
-    data: bytes | bytearray | memoryview | npt.NDArray[np.uint8],
+    data: Buffer,
     starts: npt.NDArray[np.uint32],
     *,
     skip: int,
@@ -139,33 +141,23 @@ def decode_window(
         MissingPackageError: there is no native decoder.
     """
     library = _library()
-    dtype = _DTYPES.get(str(out.dtype).removeprefix("torch."))
     planes, count = out.shape
-    if isinstance(out, np.ndarray):
-        place, (plane_bytes, sample_bytes) = out.__array_interface__["data"][0], out.strides
-    else:
-        place, plane_bytes, sample_bytes = out.data_ptr(), out.stride(0) * out.itemsize, out.stride(1) * out.itemsize
-    if dtype is None or (sample_bytes != out.itemsize and count > 1):
-        raise ValueError(
-            f"out is {out.dtype}, or its rows are not contiguous; it must have rows of {', '.join(_DTYPES)}"
-        )
+    place, plane_bytes = _rows(out)
     verdicts = np.empty(len(starts) - 1, np.uint8)
-    bytes_, first = np.frombuffer(data, np.uint8), np.ascontiguousarray(starts, np.uint32)
-    lost = None if breaks is None else np.ascontiguousarray(breaks, np.uint8)
     error = library.decode(
         _state(library),
-        _address(bytes_),
-        len(bytes_),
-        _address(first),
-        None if lost is None else _address(lost),
+        _pointer(data),
+        len(data),
+        _pointer(np.ascontiguousarray(starts, np.uint32)),
+        None if breaks is None else _pointer(np.ascontiguousarray(breaks, np.uint8)),
         len(verdicts),
         skip,
         count,
         place,
         plane_bytes,
         planes,
-        dtype,
-        _address(verdicts),
+        _dtype_number(out.dtype),
+        _pointer(verdicts),
     )
     if error:
         raise ValueError(_CALL_ERRORS[error])
@@ -173,7 +165,7 @@ def decode_window(
 
 
 def follow_packets(
-    data: bytes | bytearray | memoryview | npt.NDArray[np.uint8],
+    data: Buffer,
     lengths: npt.NDArray[np.uint32],
     *,
     start: int,
@@ -191,17 +183,44 @@ def follow_packets(
         The byte at which each packet starts that was found, and the byte at which the last one ends.
     """
     library = _library()
-    bytes_, offsets, end = np.frombuffer(data, np.uint8), np.empty(num_packets, np.uint32), ctypes.c_size_t()
+    offsets, end = np.empty(num_packets, np.uint32), ctypes.c_size_t()
     table = np.ascontiguousarray(lengths, np.uint32)
     found = library.follow(
-        _address(bytes_), len(bytes_), start, _address(table), num_packets, _address(offsets), ctypes.byref(end)
+        _pointer(data), len(data), start, _pointer(table), num_packets, _pointer(offsets), ctypes.byref(end)
     )
     return offsets[:found], end.value
 
 
-def _address(array: npt.NDArray[Any]) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
+def _pointer(buffer: Buffer) -> Any:
+    """Return what ctypes passes as the address of a buffer, and keeps alive until the call is over."""
+    try:
+        return ctypes.byref(ctypes.c_char.from_buffer(buffer))  # type: ignore[arg-type]
+    except (TypeError, ValueError):  # it is read-only, or empty
+        return buffer if isinstance(buffer, bytes) else np.frombuffer(buffer, np.uint8).ctypes
+
+
+def _rows(out: torch.Tensor | npt.NDArray[Any]) -> tuple[int, int]:
+    """Return the address of the first row, and how many bytes further on the second one starts."""
+    writable = out.flags.writeable if isinstance(out, np.ndarray) else out.is_cpu
+    if not writable:
+        raise ValueError("out must be writable, and in the memory of the CPU")
+    if isinstance(out, np.ndarray):
+        place, (row_bytes, sample_bytes) = out.__array_interface__["data"][0], out.strides
+    else:
+        (row, sample), size = out.stride(), out.itemsize
+        place, row_bytes, sample_bytes = out.data_ptr(), row * size, sample * size
+    if sample_bytes != out.itemsize and out.shape[1] > 1:
+        raise ValueError(f"the rows of out are not contiguous; it must have rows of {', '.join(_DTYPES)}")
+    return place, row_bytes
+
+
+@cache
+def _dtype_number(dtype: Any) -> int:
+    """Return the number of a NumPy or torch dtype in the library."""
+    number = _DTYPES.get(str(dtype).removeprefix("torch."))
+    if number is None:
+        raise ValueError(f"out is {dtype}; it must be {', '.join(_DTYPES)}")
+    return number
 
 
 def _state(library: _Library) -> ctypes.Array[ctypes.c_char]:
