@@ -1,5 +1,6 @@
 """The decoder in C as a whole, for each instruction set: against ISO's vectors, the reference, and itself."""
 
+import copy
 import threading
 from functools import cache
 
@@ -11,10 +12,22 @@ from flowmo_data.mpeg.headers import packet_lengths, parse_header
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from layer3_cases import FULL_ACCURACY, ROUNDING, VECTORS, WHOLE_VECTORS, load_vector, run_of, vector_error
-from layer3_random import random_stream
+from layer3_random import BLOCKS, random_stream
 from layer3_reference import decode
+from layer3_side_info import Granule
 from layer3_tables import SAMPLE_RATES
-from layer3_writer import DUAL_CHANNEL, JOINT_STEREO, SINGLE_CHANNEL, STEREO, Format
+from layer3_writer import (
+    DUAL_CHANNEL,
+    JOINT_STEREO,
+    SINGLE_CHANNEL,
+    STEREO,
+    Format,
+    Packet,
+    Part,
+    as_bytes,
+    side_info_text,
+    write_packets,
+)
 from native_stages import variants
 
 from flowmo_data import MissingPackageError, OptionError
@@ -203,6 +216,80 @@ def test_lost_bytes_cost_the_packets_that_lean_on_them(seed, breaks):
     assert_like_reference(random_stream(seed, Format(44_100, STEREO), num_packets=6), breaks=sorted(breaks))
 
 
+def tone(line, value, global_gain, *, block="long", table_select=7):
+    """A packet of one value in each granule, at one line below 36."""
+    switching, block_type, mixed = BLOCKS[block]
+    part = Part(
+        Granule(
+            big_values=18, global_gain=global_gain, window_switching_flag=switching, block_type=block_type,
+            mixed_block_flag=mixed, table_select=[table_select, table_select, 0], region0_count=15, region1_count=5,
+        ),
+        [0] * (21 if block_type != 2 else 35 if mixed else 36),
+        [value * (number == line) for number in range(576)],
+    )  # fmt: skip
+    return Packet([[part], [copy.deepcopy(part)]])
+
+
+MONO = Format(44_100, SINGLE_CHANNEL, reservoir=False)
+
+
+@pytest.mark.parametrize(("line", "block"), [(0, "long"), (17, "long"), (35, "start"), (7, "short"), (20, "mixed")])
+def test_loudness_is_judged_to_the_step_of_a_gain(line, block):
+    verdicts = []
+    for gain in range(225, 240):
+        stream = write_packets([tone(line, 1, gain, block=block)], MONO)
+        assert_like_reference(stream)
+        verdicts.append(int(window(stream)[1][0]))
+    assert verdicts == sorted(verdicts)
+    assert set(verdicts) == {0, 7}
+
+
+def refusal(change, packet=None):
+    """The verdict on the second of three packets, with fields of its last granule changed after it was written."""
+    packets_ = [tone(3, 1, 200), packet or tone(3, 1, 200), tone(3, 1, 200)]
+    stream = write_packets(packets_, MONO)
+    granule = packets_[1].parts[1][0].granule
+    for name, value in change.items():
+        setattr(granule, name, value(granule) if callable(value) else value)
+    begin = change.get("main_data_begin", 0)
+    side = as_bytes(side_info_text(packets_[1], MONO, begin))
+    stream[1] = stream[1][:4] + side + stream[1][4 + len(side) :]
+    verdicts = window(stream)[1]
+    assert not verdicts[[0, 2]].any()
+    assert_like_reference(stream)
+    return int(verdicts[1])
+
+
+def own_bits(granule):
+    """Bits of main data that a packet of `tone`s has for its last granule."""
+    packet = write_packets([tone(3, 1, 200)], MONO)[0]
+    return 8 * (len(packet) - 4 - 17) - granule.part2_3_length
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        ({}, 0),
+        ({"big_values": 288, "table_select": [0, 0, 0]}, 0),
+        ({"big_values": 289, "table_select": [0, 0, 0]}, 2),
+        ({"big_values": 511, "table_select": [0, 0, 0]}, 2),
+        ({"window_switching_flag": 1, "block_type": 0}, 2),
+        ({"window_switching_flag": 1, "block_type": 1}, 0),
+        ({"part2_3_length": own_bits}, 0),
+        ({"part2_3_length": lambda granule: own_bits(granule) + 1}, 4),
+        ({"part2_3_length": 4_095}, 4),
+        ({"scalefac_compress": 15}, 5),
+        ({"part2_3_length": lambda granule: granule.part2_3_length - 1}, 6),
+        ({"part2_3_length": 0}, 6),
+        ({"global_gain": 255}, 7),
+        ({"main_data_begin": 511}, 3),
+    ],
+)
+def test_verdicts(change, verdict):
+    assert refusal(change) == verdict
+    assert len(native.VERDICTS) == 8
+
+
 @given(seed=SEEDS, mode=st.sampled_from(MODES))
 @FEW
 def test_one_row_refuses_no_more_than_two(seed, mode):
@@ -351,7 +438,7 @@ def test_arrays_are_taken_as_tensors_are():
         ({"out": torch.zeros(3, 10)}, "one or two rows"),
         ({"out": torch.zeros(0, 10)}, "one or two rows"),
         ({"out": torch.zeros(2, 10, dtype=torch.float64)}, "out is torch.float64"),
-        ({"out": torch.zeros(10, 2).T}, "it must have rows of float32"),
+        ({"out": torch.zeros(10, 2).T}, "rows of out are not contiguous"),
     ],
 )
 def test_what_does_not_fit_is_an_error(change, message):
