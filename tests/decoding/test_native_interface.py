@@ -1,0 +1,156 @@
+"""How the decoder in C is called: arguments, threads, instruction sets, and following packets."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+from layer3_cases import load_vector, run_of
+from layer3_random import random_stream
+from layer3_writer import (
+    STEREO,
+    Format,
+)
+from native_cases import (
+    stream_once,
+    window,
+)
+from native_stages import variants
+
+from flowmo_data import MissingPackageError, OptionError
+from flowmo_data.decoding import native
+from flowmo_data.mpeg.headers import packet_lengths
+
+pytestmark = [
+    pytest.mark.skipif(not variants(), reason="the decoder in C is not built; it is optional"),
+    pytest.mark.usefixtures("variant"),
+]
+
+
+def test_nothing_but_the_window_is_written():
+    stream = stream_once(1, Format(44_100, STEREO))
+    whole, _ = window(stream)
+    starts = np.cumsum([0, *map(len, stream)]).astype(np.uint32)
+    for dtype in (np.float32, np.int16):
+        memory = np.full((2, 400), 77, dtype)
+        native.decode_window(b"".join(stream), starts, skip=1_000, out=memory[:, 100:301])
+        assert (memory[:, :100] == 77).all()
+        assert (memory[:, 301:] == 77).all()
+        if dtype is np.float32:
+            assert np.array_equal(memory[:, 100:301], whole[:, 1_000:1_201].numpy())
+
+
+def test_threads_do_not_disturb_each_other():
+    streams = [random_stream(seed, Format(44_100, STEREO), num_packets=6) for seed in range(4)]
+    expected = [window(stream)[0] for stream in streams]
+    wrong = []
+
+    def work(number):
+        for _ in range(50):
+            if not torch.equal(window(streams[number])[0], expected[number]):
+                wrong.append(number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_arrays_are_taken_as_tensors_are():
+    stream = stream_once(0, Format(44_100, STEREO))
+    data, starts = b"".join(stream), np.cumsum([0, *map(len, stream)])
+    for given_data in (data, bytearray(data), memoryview(data), np.frombuffer(data, np.uint8)):
+        out = np.empty((2, 3_000), np.float32)
+        native.decode_window(given_data, starts.astype(np.uint32), skip=500, out=out)
+        assert np.array_equal(out, window(stream, 500, 3_500)[0].numpy())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"skip": -1}, "window is not within the run"),
+        ({"skip": 5 * 1_152 - 9}, "window is not within the run"),
+        ({"starts": [0, 400, 300, 1_000]}, "starts must ascend"),
+        ({"starts": [0, 400, 10**8]}, "starts must ascend, and end within data"),
+        ({"starts": [0]}, "starts must ascend, and end within data"),
+        ({"starts": [1, 400]}, "the first packet has no header of Layer III"),
+        ({"starts": [0, 3]}, "the first packet has no header of Layer III"),
+        ({"out": torch.zeros(3, 10)}, "one or two rows"),
+        ({"out": torch.zeros(0, 10)}, "one or two rows"),
+        ({"out": torch.zeros(2, 10, dtype=torch.float64)}, "out is torch.float64"),
+        ({"out": torch.zeros(10, 2).T}, "rows of out are not contiguous"),
+    ],
+)
+def test_what_does_not_fit_is_an_error(change, message):
+    stream = stream_once(0, Format(44_100, STEREO))
+    arguments = {"starts": np.cumsum([0, *map(len, stream)]), "skip": 0, "out": torch.zeros(2, 10), **change}
+    starts = np.array(arguments.pop("starts"), np.uint32)
+    with pytest.raises(ValueError, match=message):
+        native.decode_window(b"".join(stream), starts, **arguments)
+
+
+def test_packets_are_followed():
+    stream = stream_once(0, Format(44_100, STEREO), num_packets=9)
+    data, starts = b"".join(stream), np.cumsum([0, *map(len, stream)])
+    lengths = np.array(packet_lengths(data[1]), np.uint32)
+    for start, count, found in ((0, 9, 9), (0, 5, 5), (starts[3], 9, 6), (0, 50, 9), (0, 0, 0), (len(data), 3, 0)):
+        offsets, end = native.follow_packets(data, lengths, start=int(start), num_packets=count)
+        first = int(np.searchsorted(starts, start))
+        assert offsets.tolist() == starts[first : first + found].tolist()
+        assert end == starts[first + found]
+
+
+def test_packets_are_followed_no_further_than_the_data():
+    stream = stream_once(0, Format(44_100, STEREO), num_packets=3)
+    data = b"".join(stream)
+    lengths = np.array(packet_lengths(data[1]), np.uint32)
+    for size in range(len(stream[0]) + 3):
+        offsets, end = native.follow_packets(data[:size], lengths, start=0, num_packets=3)
+        assert offsets.tolist() == ([] if size < 3 else [0] if size < len(stream[0]) + 3 else [0, len(stream[0])])
+        assert end == (0 if size < 3 else len(stream[0]))
+
+
+def test_packets_are_followed_up_to_a_length_that_is_not_known():
+    stream = stream_once(0, Format(44_100, STEREO), num_packets=3)
+    data = b"".join(stream)
+    lengths = np.array(packet_lengths(data[1]), np.uint32)
+    lengths[data[len(stream[0]) + 2]] = 0
+    offsets, end = native.follow_packets(data, lengths, start=0, num_packets=3)
+    expected = 0 if lengths[data[2]] == 0 else 1
+    assert len(offsets) == expected
+    assert end == expected * len(stream[0])
+
+
+def test_an_instruction_set_that_is_not_there_is_an_error(monkeypatch):
+    monkeypatch.setenv(native.VARIANT_VARIABLE, "avx1024")
+    native._library.cache_clear()
+    with pytest.raises(OptionError, match=r"FLOWMO_DATA_SIMD='avx1024'.*take one of .*baseline"):
+        native.variant()
+    native._library.cache_clear()
+
+
+def test_without_the_library_it_says_how_to_get_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(native, "LIBRARY", tmp_path / "none.so")
+    native._library.cache_clear()
+    assert not native.is_available()
+    assert "none.so" in native.unavailable()
+    with pytest.raises(MissingPackageError, match="Install a C compiler"):
+        native.decode_window(b"", np.zeros(1, np.uint32), skip=0, out=np.zeros((1, 1), np.float32))
+    native._library.cache_clear()
+
+
+def test_the_fastest_instruction_set_is_taken(monkeypatch):
+    monkeypatch.delenv(native.VARIANT_VARIABLE)
+    native._library.cache_clear()
+    assert native.variant() == variants()[0]
+    native._library.cache_clear()
+
+
+def test_runs_of_the_package_are_taken_as_they_are():
+    stream = load_vector("test46")[0]
+    run = run_of(stream)
+    out = torch.empty(2, run.num_samples)
+    native.decode_window(run.data, np.array(run.starts, np.uint32), skip=0, out=out)
+    assert torch.equal(out, window(stream)[0])
