@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 from builders import SHARED, packets
-from flowmo_data.mpeg import Run
-from flowmo_data.mpeg.headers import parse_header
 from layer3_tables import DATA
+
+from flowmo_data.tracks.mpeg import Run
+from flowmo_data.tracks.mpeg.headers import parse_header
 
 VECTORS = {  # stretches of the ISO bitstreams -> packets before the samples of the same name
     "compl": 0, "he_32khz": 0, "he_48khz": 0, "he_free": 0, "he_mode": 4, "lsf_bitrate_16_all": 0,

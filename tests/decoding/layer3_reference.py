@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from flowmo_data.mpeg.headers import Header, parse_header
 from layer3_filterbank import hybrid, reduce_aliases, synthesize
 from layer3_main_data import ScaleFactors, read_scale_factors, read_spectrum
 from layer3_side_info import Bits, Granule, RefusedError, SideInfo, read_side_info
 from layer3_spectrum import reorder, requantize, to_left_and_right
+
+from flowmo_data.tracks.mpeg.headers import Header, parse_header
 
 Array = npt.NDArray[np.float64]
 

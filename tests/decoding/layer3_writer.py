@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from flowmo_data.mpeg.headers import Header, parse_header
 from layer3_main_data import SCFSI_GROUPS, scale_factor_lengths
 from layer3_side_info import Granule, granule_fields, layout_bits, region_edges
 from layer3_tables import LINBITS, is_lsf, pair_codes, quad_codes
+
+from flowmo_data.tracks.mpeg.headers import Header, parse_header
 
 STEREO, JOINT_STEREO, DUAL_CHANNEL, SINGLE_CHANNEL = range(4)
 """mode"""

@@ -16,7 +16,7 @@ from layer3_writer import (
 )
 
 from flowmo_data.decoding import native
-from flowmo_data.mpeg.headers import parse_header
+from flowmo_data.tracks.mpeg.headers import parse_header
 
 SEEDS = st.integers(0, 2**32 - 1)
 MODES = [(STEREO, 0), (DUAL_CHANNEL, 0), (SINGLE_CHANNEL, 0), *((JOINT_STEREO, extension) for extension in range(4))]

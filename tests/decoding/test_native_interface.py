@@ -19,7 +19,7 @@ from native_stages import variants
 
 from flowmo_data import MissingPackageError, OptionError
 from flowmo_data.decoding import native
-from flowmo_data.mpeg.headers import packet_lengths
+from flowmo_data.tracks.mpeg.headers import packet_lengths
 
 pytestmark = [
     pytest.mark.skipif(not variants(), reason="the decoder in C is not built; it is optional"),
