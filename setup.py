@@ -14,6 +14,8 @@ from setuptools.command.build_ext import build_ext
 NAME = "flowmo_data.decoding._layer3"
 SOURCES = Path("flowmo_data/decoding/layer3")
 COMPILED = ("avx2.c", "avx512.c", "baseline.c", "dispatch.c", "long_codes.c", "lookup.c", "packets.c")
+RESAMPLING = Path("flowmo_data/decoding/resample")
+RESAMPLING_COMPILED = ("avx2.c", "baseline.c")
 
 
 class BuildLibrary(build_ext):
@@ -39,8 +41,11 @@ class HonestWheel(bdist_wheel):
 
 library = Extension(
     NAME,
-    sources=[str(SOURCES / name) for name in COMPILED],
-    depends=[str(path) for path in sorted(SOURCES.glob("*.[ch]"))],
+    sources=[
+        *(str(SOURCES / name) for name in COMPILED),
+        *(str(RESAMPLING / name) for name in RESAMPLING_COMPILED),
+    ],
+    depends=[str(path) for folder in (SOURCES, RESAMPLING) for path in sorted(folder.glob("*.[ch]"))],
     extra_compile_args=["-O3", "-g0", "-fvisibility=hidden"],
     libraries=["m"],
     optional=True,

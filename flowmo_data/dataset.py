@@ -53,7 +53,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
         on_error: what a file that cannot be read does: "skip" logs one warning and goes on, "raise" raises. A function
             is called with the AudioFileError, in the worker, once for each such file: if it returns, the file is
             skipped. `report()` tells what was.
-        on_other_rate: what a file does whose sample rate is not `sr`: "resample" it (torchaudio), "skip", "raise".
+        on_other_rate: what a file does whose sample rate is not `sr`: "resample" it, "skip" or "raise".
         dtype: torch.float32, float16 or bfloat16, nominally in [-1, 1] (an MP3 may decode to more; it is not
             clipped); or int16, scaled by 32,768, rounded and clipped.
         transform: a function from a frame to what is emitted for it. It runs in order, in the thread that iterates.

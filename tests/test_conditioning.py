@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -8,38 +9,49 @@ from builders import make_mp3, make_wav, music, opened, read
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowmo_data import MissingPackageError, OptionError
+from flowmo_data import OptionError
 from flowmo_data.decoding.conditioning import write_channels, write_dtype
-from flowmo_data.decoding.resampling import FILTER, import_resample
+from flowmo_data.decoding.resampling import read_resampled
+from flowmo_data.decoding.window import Window, within
 from flowmo_data.epochs.options import check_dtype
-from flowmo_data.tracks.parts import ResampledPart
-
-RATES = [(48_000, 44_100), (44_100, 48_000), (22_050, 44_100), (32_000, 44_100), (44_100, 16_000), (8_000, 44_100)]
+from flowmo_data.tracks import ResampledPart
 
 
-@pytest.mark.parametrize(("old", "new"), RATES)
-def test_windows_equal_resampling_the_whole_file(tmp_path, old, new):
-    path = make_wav(tmp_path / "a.wav", 30_011, rate=old)
-    (part,) = opened(path).parts
-    whole = import_resample()(old, new, **FILTER)(
-        torch.from_numpy(read(part, 0, 30_011).samples.copy()).T.contiguous()
-    ).T.numpy()
+@pytest.mark.parametrize(("make", "name"), [(make_wav, "a.wav"), (make_mp3, "a.mp3")])
+@pytest.mark.parametrize(("old", "new"), [(48_000, 44_100), (32_000, 44_100), (48_000, 44_101)])
+def test_windows_equal_the_whole(tmp_path, make, name, old, new):
+    (part,) = opened(make(tmp_path / name, 30_011, rate=old)).parts
     resampled = ResampledPart(part, new)
-    assert resampled.num_samples == len(whole)
-    generator = np.random.default_rng(0)
-    windows = [(0, 1), (0, len(whole)), (len(whole) - 1, len(whole))]
-    windows += [sorted(generator.choice(len(whole) + 1, 2, replace=False).tolist()) for _ in range(20)]
-    for start, stop in windows:
-        got = read(resampled, start, stop).samples
-        assert got.shape == (stop - start, 2)
-        assert np.abs(got - whole[start:stop]).max() < 1e-5
-
-
-def test_mp3_windows_are_resampled_too(tmp_path):
-    (part,) = opened(make_mp3(tmp_path / "a.mp3", 20_000, rate=48_000)).parts
-    resampled = ResampledPart(part, 44_100)
     whole = read(resampled, 0, resampled.num_samples).samples.copy()
-    assert np.abs(read(resampled, 7_777, 9_999).samples - whole[7_777:9_999]).max() < 1e-5
+    assert len(whole) == -(-30_011 * new // old)
+    generator = np.random.default_rng(0)
+    windows = [(0, 1), (len(whole) - 1, len(whole))]
+    windows += [sorted(generator.choice(len(whole) + 1, 2, replace=False).tolist()) for _ in range(10)]
+    for start, stop in windows:
+        assert np.array_equal(read(resampled, start, stop).samples, whole[start:stop])
+
+
+@dataclass
+class LostPart:
+    """Ones, of which some samples are lost."""
+
+    sample_rate: int
+    num_samples: int
+    lost: tuple[int, int]
+    channels: int = 1
+
+
+def read_lost(part, start, stop):
+    return Window(np.ones((stop - start, 1), np.float32), within([np.subtract(part.lost, start)], stop - start))
+
+
+@pytest.mark.parametrize(("start", "stop", "lost"), [(0, 300, (100, 200)), (150, 160, (0, 10)), (200, 300, None)])
+@pytest.mark.parametrize(("old", "new"), [(22_050, 44_100), (10_000_000, 44_101)])
+def test_what_is_lost_is_lost_after_resampling(old, new, start, stop, lost):
+    """The one reads a window at once, the other in pieces."""
+    first, end = (index * old // new for index in (100, 200))
+    part = ResampledPart(LostPart(old, 400 * old // new, (first, end)), new)
+    assert read_resampled(part, start, stop, read_lost).lost == (() if lost is None else (lost,))
 
 
 @settings(deadline=None, max_examples=30)
@@ -79,12 +91,6 @@ def test_an_unknown_dtype_is_refused(dtype):
         check_dtype(dtype)
 
 
-def test_without_torchaudio_the_remedy_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "torchaudio.transforms", None)
-    with pytest.raises(MissingPackageError, match="pip install torch==2.14.1 torchaudio==2.11.0"):
-        import_resample()
-
-
-def test_torchaudio_is_not_imported_before_a_file_needs_it():
+def test_torchaudio_and_minimp3py_are_not_imported_before_they_are_needed():
     code = "import sys, flowmo_data; assert 'torchaudio' not in sys.modules; assert 'minimp3py' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

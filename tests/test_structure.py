@@ -29,7 +29,7 @@ INSIDE = {
     ],
     "decoding": [
         "minimp3", "libsndfile", "native", "registry", "recovery", "window", "mpeg_window", "soundfile_window",
-        "resampling", "conditioning", "reading", "batching", "frames",
+        "polyphase", "convolving", "resampling", "conditioning", "reading", "batching", "frames",
     ],
     "bench": ["demo", "setups", "baselines", "surveying", "measuring", "running", "reporting", "plotting"],
     "cli": ["console", "summary", "bench", "check", "index", "inspect", "group", "__main__"],

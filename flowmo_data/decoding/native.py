@@ -54,7 +54,7 @@ class _Library:
     """The library, opened, with the functions of one instruction set."""
 
     def __init__(self) -> None:
-        library = ctypes.CDLL(str(LIBRARY))
+        library = self.functions = ctypes.CDLL(str(LIBRARY))
         library.layer3_open.restype = ctypes.c_char_p
         variants = library.layer3_open().decode().split()
         self.variant = os.environ.get(VARIANT_VARIABLE) or variants[0]
@@ -112,6 +112,25 @@ def variant() -> str:
         OptionError: the environment variable FLOWMO_DATA_SIMD names an instruction set that there is not.
     """
     return _library().variant
+
+
+def function(stem: str, *, variant: str | None = None) -> Any:
+    """Return a function of the library, in C, for an instruction set.
+
+    Args:
+        stem: its name without the instruction set's.
+        variant: the instruction set; None for the one in use.
+
+    Raises:
+        MissingPackageError: there is no library.
+    """
+    library = _library()
+    return library.functions[f"{stem}_{variant or library.variant}"]
+
+
+def variants() -> tuple[str, ...]:
+    """Return the names of the instruction sets that this processor has, the fastest first; none without a library."""
+    return _library().variants if is_available() else ()
 
 
 def decode_window(

@@ -1,39 +1,136 @@
-"""A window of a part at another sample rate, resampled so that windows and the whole file agree."""
+"""Samples at another rate, window by window: a window is bit-equal to the same slice of the whole.
+
+Memory is bounded for any two rates. An output sample takes as many products as the filter has taps, some 140 of them,
+or that times the factor by which the rate goes down.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from flowmo_data.decoding.window import Window, within
-from flowmo_data.errors import MissingPackageError
-from flowmo_data.tracks.parts import Part, ResampledPart
+from flowmo_data.decoding import native
+from flowmo_data.decoding.convolving import CompiledKernels, Kernels, NumpyKernels
+from flowmo_data.decoding.polyphase import Cubics, Ratio, Rows, make_cubics, make_rows
+from flowmo_data.decoding.window import Stretch, Window, stretches
+from flowmo_data.runtime.scratch import scratch
+from flowmo_data.tracks import Part, ResampledPart
 
-FILTER = {
-    "lowpass_filter_width": 64,
-    "rolloff": 0.9475937167399596,
-    "resampling_method": "sinc_interp_kaiser",
-    "beta": 14.769656459379492,
-}
-"""torchaudio's counterpart of resampy's "kaiser_best", by its tutorial on audio resampling. From 48 to 44.1 kHz, its
-default is 2.6 dB down at 20 kHz and mirrors 23 kHz to 21.1 kHz at -9 dB; this one 0.1 dB, and -148 dB"""
-_PIECE_SAMPLES = 1 << 15
-"""samples that are resampled at a time, always as many: torch compiles a convolution for every length that it meets,
-and keeps a thousand of them, at some 100 kB each"""
+_PIECE = 1 << 18
+"""samples that are read at a time where the taps are cubics; a multiple of the C library's cell of 4,096"""
+_MOST_READ = 1 << 20
+"""samples that are read at a time at most, 8 MB in stereo"""
+
+
+class Resampler:
+    """Resampling from one rate to another.
+
+    Args:
+        old_rate: Hz of what goes in.
+        new_rate: Hz of what comes out.
+        kernels: what convolves; None takes the fastest that is there.
+    """
+
+    def __init__(self, old_rate: int, new_rate: int, *, kernels: Kernels | None = None) -> None:
+        self.ratio = Ratio.of(old_rate, new_rate)
+        self._kernels = kernels or best_kernels()
+
+    def num_samples(self, num_samples: int) -> int:
+        """Return how many samples come out if so many go in."""
+        return -(-num_samples * self.ratio.new // self.ratio.old)
+
+    def input_range(self, start: int, stop: int) -> tuple[int, int]:
+        """Return the half-open range of input samples that output samples `[start, stop)` depend on.
+
+        It may begin below 0 and end after the last: there is silence.
+        """
+        return self.ratio.first_tap(start), self.ratio.first_tap(stop - 1) + self.ratio.num_taps
+
+    def output_range(self, start: int, stop: int) -> tuple[int, int]:
+        """Return a half-open range of output samples that has all that depend on input samples `[start, stop)`."""
+        old, new, taps = self.ratio.old, self.ratio.new, self.ratio.num_taps
+        return (start - taps) * new // old, -(-(stop + taps) * new // old)
+
+    def resample(
+        self,
+        read: Callable[[int, int], npt.NDArray[np.float32]],
+        num_samples: int,
+        start: int,
+        stop: int,
+        out: npt.NDArray[np.float32],
+    ) -> None:
+        """Write output samples `[start, stop)`.
+
+        Args:
+            read: takes a half-open range of input samples and returns these, `(samples, channels)`; they may be
+                overwritten by its next call. Ranges come in order, and may overlap.
+            num_samples: the number of input samples; before and after them is silence.
+            start: the first output sample.
+            stop: the end of the output samples.
+            out: `(channels, stop - start)`, contiguous along time.
+        """
+        old, new = self.ratio.old, self.ratio.new
+        at_a_time = max(_MOST_READ * new // old, 1) if self.ratio.is_exact else _MOST_READ
+        for left in range(start, stop, at_a_time):
+            right = min(left + at_a_time, stop)
+            begin, end = self.input_range(left, right)
+            begin, end = max(begin, 0), min(end, num_samples)
+            part = out[:, left - start : right - start]
+            if begin >= end:
+                part[:] = 0
+            elif self.ratio.is_exact:
+                rows = _rows(self.ratio, self._kernels.phases_per_group)
+                self._kernels.by_rows(rows, read(begin, end), begin, left, right, part)
+            else:
+                self._by_cubics(read, begin, end, left, right, part)
+
+    def _by_cubics(
+        self,
+        read: Callable[[int, int], npt.NDArray[np.float32]],
+        begin: int,
+        end: int,
+        start: int,
+        stop: int,
+        out: npt.NDArray[np.float32],
+    ) -> None:
+        cubics = _cubics(self.ratio)
+        sums = np.zeros(out.shape)
+        for piece in range(begin // _PIECE * _PIECE, end, _PIECE):
+            first, last = max(piece, begin), min(piece + _PIECE, end)
+            samples = np.ascontiguousarray(read(first, last).T)
+            left, right = self.output_range(first, last)
+            left, right = max(left, start), min(right, stop)
+            part = sums[:, left - start : right - start]
+            self._kernels.by_cubics(cubics, self.ratio, samples, first, left, right, part)
+        out[:] = sums
+
+
+@lru_cache(maxsize=1)
+def best_kernels() -> Kernels:
+    """Return the C library's kernels, or NumPy's where there is no C library."""
+    return CompiledKernels() if native.is_available() else NumpyKernels()
+
+
+@lru_cache(maxsize=8)
+def _rows(ratio: Ratio, phases_per_group: int) -> Rows:
+    return make_rows(ratio, phases_per_group=phases_per_group)
+
+
+@lru_cache(maxsize=8)
+def _cubics(ratio: Ratio) -> Cubics:
+    return make_cubics(ratio)
+
+
+@lru_cache(maxsize=8)
+def _resampler(old_rate: int, new_rate: int) -> Resampler:
+    return Resampler(old_rate, new_rate)
 
 
 def read_resampled(part: ResampledPart, start: int, stop: int, read: Callable[[Part, int, int], Window]) -> Window:
     """Read the samples `[start, stop)` of a resampled part.
-
-    torchaudio resamples with a windowed sinc: with both rates divided by their greatest common divisor, every `old`
-    samples in give `new` samples out, from these and `width` samples on either side (torchaudio.functional.resample,
-    https://ccrma.stanford.edu/~jos/resample). So a piece that starts at a multiple of `old`, with `width` samples of
-    context before and behind, gives what resampling the whole file gives.
 
     Args:
         part: the part.
@@ -41,54 +138,19 @@ def read_resampled(part: ResampledPart, start: int, stop: int, read: Callable[[P
         stop: one past the last sample.
         read: reads a window of the part at its own rate.
     """
-    old, new = part.reduced_rates
-    resampler = _resampler(old, new)
-    context = -(-resampler.width // old)  # blocks of `old` samples
-    first, last = start // new, -(-stop // new)  # the blocks that are wanted
-    begin = max((first - context) * old, 0)
-    window = read(part.part, begin, min((last + context) * old, part.part.num_samples))
-    out = np.empty((part.channels, (last - first) * new), np.float32)
-    blocks = -(-_PIECE_SAMPLES // old)  # at a time
-    piece = torch.empty(part.channels, (blocks + 2 * context) * old)
-    for block in range(first, last, blocks):
-        _fill(piece, window.samples, (block - context) * old - begin)
-        with torch.inference_mode():
-            resampled = resampler(piece)[:, context * new : (context + blocks) * new]
-        place = (block - first) * new
-        out[:, place : place + blocks * new] = resampled[:, : out.shape[1] - place].numpy()
-    lost = (
-        ((begin + left) * new // old - start, -(-(begin + right) * new // old) - start) for left, right in window.lost
-    )
-    skipped = start - first * new
-    return Window(out[:, skipped : skipped + stop - start].T, within(lost, stop - start))
+    resampler = _resampler(part.part.sample_rate, part.sample_rate)
+    out = scratch(part.channels, stop - start, name="resampled")
+    lost: list[Stretch] = []
 
+    def read_own(begin: int, end: int) -> npt.NDArray[np.float32]:
+        window = read(part.part, begin, end)
+        lost.extend((begin + left, begin + right) for left, right in window.lost)
+        return window.samples
 
-def _fill(piece: torch.Tensor, samples: npt.NDArray[np.float32], start: int) -> None:
-    """Copy samples from `start` on into a piece of the shape `(channels, length)`; zeros where there are none."""
-    piece.zero_()
-    there = samples[max(start, 0) : start + piece.shape[1]]
-    before = max(-start, 0)
-    piece[:, before : before + len(there)] = torch.from_numpy(there).T
-
-
-@lru_cache(maxsize=16)
-def _resampler(old: int, new: int) -> Any:
-    return import_resample()(old, new, **FILTER)
-
-
-def import_resample() -> Any:
-    """The class `torchaudio.transforms.Resample`.
-
-    Raises:
-        MissingPackageError: torchaudio is not installed, or refuses this build of torch.
-    """
-    try:
-        from torchaudio.transforms import Resample
-    except (ImportError, OSError, RuntimeError, AttributeError) as error:
-        raise MissingPackageError(
-            f"torchaudio cannot be imported beside torch {torch.__version__} ({error}). It resamples files whose rate "
-            "is not sr=, and its wheels want the build of torch that they were made for, not a CPU-only one: install "
-            "the pair that is tested, pip install torch==2.14.1 torchaudio==2.11.0, or set sr= to the files' own rate, "
-            "or on_other_rate='skip'."
-        ) from error
-    return Resample
+    resampler.resample(read_own, part.part.num_samples, start, stop, out)
+    if not lost:
+        return Window(out.T)
+    silent = np.zeros(stop - start, np.bool_)
+    for left, right in lost:
+        silent[max(resampler.num_samples(left) - start, 0) : max(resampler.num_samples(right) - start, 0)] = True
+    return Window(out.T, tuple(stretches(silent)))

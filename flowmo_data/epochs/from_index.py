@@ -28,7 +28,7 @@ from flowmo_data.epochs.progress import VERSION, Layout, Position, Progress, che
 from flowmo_data.epochs.randomness import Purpose, random_below, random_bits
 from flowmo_data.epochs.sharding import Shard
 from flowmo_data.epochs.span import Span
-from flowmo_data.errors import AudioFileError, NoReadableFileError, OptionError, SampleRateError
+from flowmo_data.errors import AudioFileError, NoReadableFileError, OptionError
 from flowmo_data.tracks.index import AudioIndex
 from flowmo_data.tracks.track import at_sample_rate
 
@@ -194,12 +194,14 @@ class IndexedStream:
         for file, reason in columns.bad_files().items():
             self._ledger.refuse(AudioFileError.of(columns.path(file), reason), epoch)
         odd = set(columns.damaged_files())
-        if options.on_other_rate != "resample":
+        if options.on_other_rate == "resample":
+            odd.update(columns.files_not_resampled(options.sr))
+        else:
             odd.update(columns.files_at_other_rates(options.sr))
         for file in sorted(odd):
             try:
                 as_wanted(columns.track(file), options, self._ledger, epoch)
-            except SampleRateError as error:
+            except AudioFileError as error:
                 self._ledger.refuse(error, epoch)
 
     def __getstate__(self) -> dict[str, Any]:

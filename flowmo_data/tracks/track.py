@@ -17,7 +17,7 @@ from flowmo_data.sources import Source
 from flowmo_data.tracks.mpeg import Walk, missing_packets, tag_end, walk
 from flowmo_data.tracks.mpeg.tags import in_blocks
 from flowmo_data.tracks.mpeg_part import MpegPart
-from flowmo_data.tracks.parts import Loss, Part, ResampledPart
+from flowmo_data.tracks.parts import Loss, Part, ResampledPart, refusal
 from flowmo_data.tracks.soundfile_part import open_soundfile
 
 _OTHER_FORMATS = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"fLaC", b"OggS", b".snd", b"caff", b"NIST", b"Creative")
@@ -138,9 +138,13 @@ def at_sample_rate(track: Track, sr: int, *, on_other_rate: str) -> Timeline:
         The timeline, without the parts that are skipped.
 
     Raises:
+        AudioFileError: a part has a rate that cannot be resampled.
         SampleRateError: a part has another rate and that is to be raised, or all are skipped.
     """
     if on_other_rate == "resample":
+        for part in track.parts:
+            if part.sample_rate != sr and (reason := refusal(part.sample_rate, sr)):
+                raise AudioFileError.of(track.path, reason)
         parts = tuple(part if part.sample_rate == sr else ResampledPart(part, sr) for part in track.parts)
     else:
         parts = tuple(part for part in track.parts if part.sample_rate == sr)

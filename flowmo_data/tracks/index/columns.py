@@ -17,7 +17,7 @@ from flowmo_data.sources import Source, Stamp
 from flowmo_data.tracks.mpeg import Gap, Section, SeekOffsets, section_lengths
 from flowmo_data.tracks.mpeg.headers import Header, parse_header
 from flowmo_data.tracks.mpeg_part import MpegPart
-from flowmo_data.tracks.parts import Loss, Part
+from flowmo_data.tracks.parts import Loss, Part, refusal
 from flowmo_data.tracks.soundfile_part import SoundFilePart
 from flowmo_data.tracks.track import Track
 
@@ -81,13 +81,19 @@ class Columns:
         other = self._by_file((self._part["sample_rate"] != sr).astype(np.int64))
         return [int(index) for index in np.flatnonzero(other)]
 
+    def files_not_resampled(self, sr: int) -> list[int]:
+        """The files that have a part at a rate that cannot be resampled."""
+        rates = np.unique(self._part["sample_rate"]).tolist()
+        refused = [rate for rate in rates if rate != sr and refusal(rate, sr)]
+        return [int(index) for index in np.flatnonzero(self._by_file(np.isin(self._part["sample_rate"], refused)))]
+
     def lengths(self, sr: int, *, on_other_rate: str) -> npt.NDArray[np.int64]:
         """Samples of every file at `sr` Hz, int64; 0 where it cannot be read, and without parts that are skipped."""
         rates, num_samples = self._part["sample_rate"].astype(np.int64), self._part["num_samples"].copy()
         for rate in set(np.unique(rates).tolist()) - {sr}:
             divisor, there = math.gcd(rate, sr), rates == rate
             resampled = -(-num_samples[there] * (sr // divisor) // (rate // divisor))
-            num_samples[there] = resampled if on_other_rate == "resample" else 0
+            num_samples[there] = resampled if on_other_rate == "resample" and not refusal(rate, sr) else 0
         return self._by_file(num_samples)
 
     def _by_file(self, part_values: npt.NDArray[Any]) -> npt.NDArray[Any]:
