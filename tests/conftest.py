@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 from pathlib import Path
 
+import programs
 import pytest
+import torch
 import torch.utils.data
 from builders import make_mp3
 
@@ -31,3 +35,28 @@ def _short_waits():
     patch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.5)
     yield
     patch.undo()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread_for_each_process_of_tests():
+    """Under pytest-xdist, processes of tests share the cores: threads of torch that wait for each other waste them."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_forkserver():
+    """The server that workers are forked from, by the start method of that name, imports torch once for all of them."""
+    multiprocessing.set_forkserver_preload(["torch"])
+
+
+@pytest.fixture(autouse=True)
+def _no_program_outlives_its_test():
+    yield
+    programs.end_all()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interpreters_end_with_the_session():
+    yield
+    programs.close_interpreters()

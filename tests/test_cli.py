@@ -1,10 +1,9 @@
 import json
-import subprocess
-import sys
 
 import pytest
 from builders import make_mp3
 from click.testing import CliRunner
+from programs import run as run_program
 
 from flowmo_data import __version__
 from flowmo_data.cli.group import flowmo_data_command
@@ -87,7 +86,7 @@ def test_bench_prints_one_table(tmp_path):
 
 def test_without_its_extra_the_command_says_what_to_install():
     code = "import sys; sys.modules['click'] = None; from flowmo_data.cli import main; main()"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    result = run_program("-c", code, check=False)
     assert result.returncode == 1
     assert result.stderr == "flowmo-data needs the package click: pip install 'flowmo_data[cli]'\n"
 
@@ -97,8 +96,7 @@ def test_measuring_writes_a_line_for_every_batch(tmp_path):
 
     make_mp3(tmp_path / "a.mp3", 60_000)
     setup = Setup(files=(str(tmp_path),), samples_per_frame=5_000, batch_size=2, warmup=2, batches=3)
-    command = [sys.executable, "-m", "flowmo_data.bench.measuring", setup.to_json()]
-    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    lines = run_program("-m", "flowmo_data.bench.measuring", setup.to_json()).stdout.splitlines()
     messages = [json.loads(line) for line in lines]
     assert [message["batch"] for message in messages[:-1]] == list(range(1, len(messages)))
     measurement = Measurement.from_values(messages[-1]["measurement"])

@@ -1,4 +1,3 @@
-import subprocess
 import sys
 from dataclasses import dataclass
 
@@ -8,6 +7,7 @@ import torch
 from builders import make_mp3, make_wav, music, opened, read
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from programs import run
 
 from flowmo_data import OptionError
 from flowmo_data.decoding.conditioning import write_channels, write_dtype
@@ -93,4 +93,4 @@ def test_an_unknown_dtype_is_refused(dtype):
 
 def test_torchaudio_and_minimp3py_are_not_imported_before_they_are_needed():
     code = "import sys, flowmo_data; assert 'torchaudio' not in sys.modules; assert 'minimp3py' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    run("-c", code)

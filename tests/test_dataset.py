@@ -509,7 +509,7 @@ def test_repeat_with_more_ranks_than_files_is_refused(tmp_path):
 def train_as_rank(rank, dataset, folder, num_workers, context):
     """A rank that is spawned with a dataset which was made before there were ranks."""
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-    start = {"multiprocessing_context": context} if num_workers else {}
+    start = {"multiprocessing_context": context, "persistent_workers": context == "spawn"} if num_workers else {}
     loader = DataLoader(dataset, num_workers=num_workers, **start)
     torch.save([samples(list(loader)) for _ in range(3)], f"{folder}/{rank}.pt")
     torch.distributed.barrier()

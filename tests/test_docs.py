@@ -5,11 +5,8 @@ music/ in it. A block that begins with `# torchrun` or `# accelerate launch`, or
 it is run in processes of its own.
 """
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import islice
@@ -19,6 +16,7 @@ from typing import NamedTuple
 import pytest
 import torch
 from builders import make_mp3
+from programs import LIGHTNING, TORCH, run, run_ranks
 from test_structure import FLOORS
 
 import flowmo_data
@@ -28,7 +26,6 @@ from flowmo_data.cli.group import flowmo_data_command
 ROOT = Path(__file__).parents[1]
 LANGUAGES = {"python", "sh", "text"}
 LAUNCHED = ("# torchrun ", "# accelerate launch ")
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 NEEDS = {
     "accelerate": r"^from accelerate",
     "librosa": r"^import librosa",
@@ -112,13 +109,14 @@ def run_page(page):
     return namespace
 
 
-def launch(place, code, launcher):
+def launch(place, code, *, world_size=1):
+    """Run a program, which may want to be launched: as one process for each rank, by the environment of torchrun."""
     script = place / "train.py"
     script.write_text(code)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [*launcher, str(script)], cwd=place, capture_output=True, text=True, check=False, env=environment, timeout=300
-    )
+    fork = LIGHTNING if "import lightning" in code else TORCH
+    if world_size > 1:
+        return run_ranks(world_size, script, cwd=place, fork=fork)
+    return run(script, cwd=place, fork=fork, check=False)
 
 
 @pytest.mark.filterwarnings("ignore:'(aifc|audioop|sunau)' is deprecated:DeprecationWarning")  # of librosa's audioread
@@ -130,7 +128,7 @@ def test_the_blocks_of_a_page_run(page, place):
 @pytest.mark.parametrize(("page", "block"), PROGRAMS, ids=[f"{page.name}:{block.line}" for page, block in PROGRAMS])
 def test_the_programs_run(page, block, place):
     skip_without(block.code)
-    done = launch(place, block.code, TORCHRUN if block.is_launched else [sys.executable])
+    done = launch(place, block.code, world_size=2 if block.is_launched else 1)
     assert done.returncode == 0, done.stderr
     for steps in re.findall(r"Trainer\(.*max_steps=(\d+)", block.code):
         assert f"`Trainer.fit` stopped: `max_steps={steps}` reached." in done.stderr
@@ -161,7 +159,7 @@ accelerator = Accelerator(cpu=True, dataloader_config=DataLoaderConfiguration(di
 loader = DataLoader(StreamingAudioDataset("music/", samples_per_frame=4_096), batch_size=2, num_workers={num_workers})
 next(iter(accelerator.prepare(loader)))
 """
-    done = launch(place, code, TORCHRUN)
+    done = launch(place, code, world_size=2)
     assert done.returncode != 0
     assert "would shard what is sharded already" in done.stderr
 

@@ -4,15 +4,14 @@ import importlib
 import os
 import re
 import signal
-import subprocess
-import sys
-import time
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
 from builders import make_mp3
+from programs import LIGHTNING, TORCH, finish, wait_until
+from programs import start as start_program
 
 from flowmo_data import OptionError
 from flowmo_data.bench.demo import NUM_FILES, default_folder
@@ -29,19 +28,15 @@ has_matplotlib = pytest.mark.skipif(find_spec("matplotlib") is None, reason="the
 
 def start(name, *arguments, launcher=()):
     """An example as a process, in a group of its own as in a terminal."""
-    command = [sys.executable, *launcher, EXAMPLES / f"{name}.py", *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
-    return subprocess.Popen(
-        list(map(str, command)), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
-    )  # fmt: skip
+    fork = LIGHTNING if name == "train_lightning" else TORCH
+    return start_program(*launcher, EXAMPLES / f"{name}.py", *arguments, fork=fork, env={"COLUMNS": "120"})
 
 
 def output_of(process):
     """What it printed, once it has ended well."""
-    output, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
-    return output
+    done = finish(process)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def run(name, *arguments, launcher=()):
@@ -104,12 +99,10 @@ def test_the_model_gives_frames_and_silence_for_silence(autoencoder):
 def test_the_loop_goes_on_where_ctrl_c_stopped_it(folder, tmp_path):
     stopped, straight = tmp_path / "new" / "stopped.pt", tmp_path / "straight.pt"
     process = start("train_loop", folder, *SMALL, "--max-steps", "100000", "--checkpoint", stopped, "--save-every", "1")
-    deadline = time.monotonic() + 120
-    while not stopped.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: stopped.exists() or process.poll() is not None)
     os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors) == (130, "stopped\n")
+    done = finish(process)
+    assert (done.returncode, done.stderr) == (130, "stopped\n")
     reached = torch.load(stopped, weights_only=True)["step"]
     steps = ["--max-steps", str(reached + 30)]
     resumed, whole = (start("train_loop", folder, *SMALL, *steps, "--checkpoint", path) for path in (stopped, straight))
@@ -182,7 +175,7 @@ def test_what_cannot_be_read_is_said_in_a_line(tmp_path):
     expected = [(start(name, nowhere), missing) for name in present]
     expected.append((start("train_loop", bad, *SMALL), "none of the 1 files can be read"))  # a worker raises it
     for process, said in expected:
-        _, errors = process.communicate(timeout=300)
-        assert process.returncode == 1
-        assert "Traceback" not in errors
-        assert said in errors.splitlines()[-1]
+        done = finish(process)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert said in done.stderr.splitlines()[-1]

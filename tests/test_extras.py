@@ -1,14 +1,12 @@
 """Without an extra, what needs it says what to install, and everything else works."""
 
-import subprocess
-import sys
-
 import pytest
+from programs import run
 
 
 def run_without(package, code):
     hidden = f"import sys; sys.modules[{package!r}] = None\n"
-    return subprocess.run([sys.executable, "-c", hidden + code], capture_output=True, text=True, check=False)
+    return run("-c", hidden + code, check=False)
 
 
 @pytest.mark.parametrize(

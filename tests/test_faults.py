@@ -4,8 +4,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -18,6 +16,7 @@ import pytest
 import soundfile
 import torch
 from builders import EVERY_DECODER, RATE, make_mp3, make_wav, music, walk_bytes
+from programs import TORCH, Interpreter, finish, run, start, start_command
 from torch.utils.data import DataLoader
 
 from flowmo_data import StreamingAudioDataset
@@ -111,37 +110,41 @@ def dataset(files, **options):
 # Disks
 
 
-def in_small_disk(script, *, options):
-    """Run a shell script with a disk mounted at /mnt that is full or read-only, in namespaces of its own."""
-    mount = f"mount -t tmpfs -o {options} none /mnt"
-    return subprocess.run(
-        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", f"{mount} && {script}"],
-        capture_output=True, text=True, check=False, timeout=120,
-        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
-    )  # fmt: skip
+NAMESPACES = ["unshare", "--user", "--map-root-user", "--mount"]
+MOUNT = "mount -t tmpfs -o size=64k none /mnt"
+DISKS = {"full": "head -c 64k /dev/zero > /mnt/filler 2> /dev/null", "read-only": "mount -o remount,ro /mnt"}
 
 
 def can_mount():
-    return bool(shutil.which("unshare")) and in_small_disk("true", options="size=1m").returncode == 0
+    return bool(shutil.which("unshare")) and finish(start_command([*NAMESPACES, "sh", "-c", MOUNT])).returncode == 0
+
+
+@pytest.fixture(scope="module", params=DISKS)
+def bad_disk(request):
+    """An interpreter for whose programs /mnt is a disk that takes nothing, in namespaces of its own."""
+    prepare = f'{MOUNT} && {{ {DISKS[request.param]}; exec "$@"; }}'
+    interpreter = Interpreter(TORCH, [*NAMESPACES, "sh", "-c", prepare, "sh"])
+    yield interpreter
+    interpreter.close()
 
 
 @pytest.mark.skipif(not can_mount(), reason="a disk can be mounted here by nobody but root, outside of namespaces")
-@pytest.mark.parametrize("options", ["size=64k", "ro"], ids=["full", "read-only"])
 @pytest.mark.parametrize(
     "command",
     [
-        "XDG_CACHE_HOME=/mnt flowmo-data bench --demo",
-        "flowmo-data index {folder} -o /mnt/music.parquet",
-        "flowmo-data check {folder} --json /mnt/out.json --quarantine /mnt/list.txt",
-        "flowmo-data inspect {folder} --workers 0 --json /mnt/out.json",
+        "bench --demo",
+        "index {folder} -o /mnt/music.parquet",
+        "check {folder} --json /mnt/out.json --quarantine /mnt/list.txt",
+        "inspect {folder} --workers 0 --json /mnt/out.json",
     ],
-    ids=lambda command: command.split("flowmo-data ")[1].split()[0],
+    ids=lambda command: command.split()[0],
 )
-def test_a_disk_that_takes_nothing_is_one_line_and_no_traceback(tmp_path, command, options):
+def test_a_disk_that_takes_nothing_is_one_line_and_no_traceback(tmp_path, bad_disk, command):
     for index in range(2):
         make_wav(tmp_path / f"{index}.wav", 2_000)
-    fill = "head -c 64k /dev/zero > /mnt/filler 2>/dev/null; " if options != "ro" else ""
-    done = in_small_disk(fill + command.format(folder=tmp_path), options=options)
+    code = "from flowmo_data.cli import main; main()"
+    arguments = command.format(folder=tmp_path).split()
+    done = run("-c", code, *arguments, check=False, interpreter=bad_disk, env={"XDG_CACHE_HOME": "/mnt"})
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("flowmo-data: ")]
@@ -155,11 +158,7 @@ def run_script(tmp_path, body, *, check=True):
     """A training script in a process of its own."""
     script = tmp_path / "script.py"
     script.write_text(body)
-    done = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=120, cwd=tmp_path
-    )
-    assert not check or done.returncode == 0, done.stderr
-    return done
+    return run(script, cwd=tmp_path, check=check)
 
 
 @pytest.fixture
@@ -288,16 +287,13 @@ if __name__ == "__main__":
 def test_an_interrupt_ends_training_at_once(folder, tmp_path, phase, delay, workers, threads, method):
     script = tmp_path / "train.py"
     script.write_text(TRAINING.format(folder=str(folder)))
-    process = subprocess.Popen(
-        [sys.executable, str(script), phase, str(workers), str(threads), method],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+    process = start(script, phase, workers, threads, method)
     assert process.stdout.readline() == "ready\n", process.communicate()[1]
     time.sleep(delay)
     children = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
     begin = time.monotonic()
-    said = process.communicate(timeout=20)[1]
+    said = finish(process, timeout=20).stderr
     assert time.monotonic() - begin < 2, said
     assert process.returncode in (1, -signal.SIGINT)
     # Python ends workers that are still importing, at exit, and torch's handler may complain that they ended.
@@ -309,7 +305,6 @@ def test_an_interrupt_ends_training_at_once(folder, tmp_path, phase, delay, work
 
 @pytest.mark.parametrize("own_batches", [False, True])
 def test_a_worker_that_is_killed_is_an_error_within_seconds(folder, own_batches):
-    shared = set(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else set()
     size = {"batch_size": 2} if own_batches else {}
     streamed = dataset(folder, repeat=True, return_info=False, **size)
     loader = DataLoader(streamed, batch_size=None if own_batches else 2, num_workers=2)
@@ -328,8 +323,8 @@ def test_a_worker_that_is_killed_is_an_error_within_seconds(folder, own_batches)
     for pid in children:
         with suppress(psutil.NoSuchProcess):
             psutil.Process(pid).wait(10)
-    if shared or os.path.isdir("/dev/shm"):
-        assert set(os.listdir("/dev/shm")) <= shared
+    names = os.listdir("/dev/shm") if os.path.isdir("/dev/shm") else []
+    assert not [name for name in names for pid in [os.getpid(), *children] if name.startswith(f"torch_{pid}_")]
     assert len(next(iter(loader))) == 2  # and the loader can be used again
 
 

@@ -3,8 +3,6 @@
 import json
 import os
 import pickle
-import subprocess
-import sys
 import textwrap
 from itertools import chain, zip_longest
 
@@ -13,6 +11,7 @@ import torch
 from builders import RATE, make_mp3, make_ramps, make_wav, told
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from programs import run_ranks
 from torch.utils.data import DataLoader
 
 from flowmo_data import (
@@ -357,12 +356,8 @@ TRAIN = """
 def test_torchrun_gives_the_same_global_batches(index, tmp_path, world_size, num_workers):
     index.save(tmp_path / "i.parquet")
     (tmp_path / "train.py").write_text(textwrap.dedent(TRAIN))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={world_size}"]
-    command += [str(tmp_path / "train.py"), str(tmp_path / "i.parquet"), str(tmp_path), str(num_workers)]
-    done = subprocess.run(
-        [*command, str(12 // world_size)], capture_output=True, text=True, check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    arguments = [tmp_path / "train.py", tmp_path / "i.parquet", tmp_path, num_workers, 12 // world_size]
+    done = run_ranks(world_size, *arguments)
     assert done.returncode == 0, done.stderr
     ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(world_size)]
     expected = global_batches(index, 1, 0, 12, epochs=2, shuffle_buffer_size=None)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 import warnings
 from importlib.util import find_spec
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from builders import make_mp3
+from programs import LIGHTNING, run_ranks
 
 from flowmo_data import AudioIndex, OptionError
 
@@ -254,14 +254,7 @@ SCRIPT = Path(__file__).parent / "lightning_training.py"
 def train(files, out, **options):
     out.mkdir(exist_ok=True)
     given = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))]
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), str(files), str(out), *given],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        timeout=300,
-    )
+    return run_ranks(options["devices"], SCRIPT, files, out, *given, fork=LIGHTNING)
 
 
 def noted(out, rank):

@@ -1,8 +1,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import textwrap
 from itertools import chain
 
@@ -10,6 +8,7 @@ import pytest
 from builders import make_ramps
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from programs import run, run_ranks, start
 
 from flowmo_data import OptionError, ResumableDataLoader, StateError, StreamingAudioDataset
 
@@ -245,16 +244,18 @@ TRAIN = """
 """
 
 
-@pytest.mark.parametrize(("world_size", "num_workers"), [(2, 0), (2, 2), (4, 0), (4, 2)])
-def test_torchrun_gives_every_frame_to_one_rank(folder, tmp_path, world_size, num_workers):
+@pytest.mark.parametrize(
+    ("world_size", "num_workers", "torchrun"), [(2, 0, False), (2, 2, True), (4, 0, False), (4, 2, False)]
+)
+def test_torchrun_gives_every_frame_to_one_rank(folder, tmp_path, world_size, num_workers, torchrun):
     script = tmp_path / "train.py"
     script.write_text(textwrap.dedent(TRAIN))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={world_size}"]
-    command += [str(script), str(folder), str(tmp_path), str(num_workers)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
-    assert done.returncode == 0, done.stderr
+    arguments = [script, folder, tmp_path, num_workers]
+    if torchrun:
+        run("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={world_size}", *arguments)
+    else:
+        done = run_ranks(world_size, *arguments)
+        assert done.returncode == 0, done.stderr
     ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(world_size)]
     sets = []
     for epoch in range(2):
@@ -296,16 +297,16 @@ SOAK = """
 def kill_and_resume(folder, tmp_path, num_workers, epochs, kills, draw):
     script = tmp_path / "soak.py"
     script.write_text(textwrap.dedent(SOAK))
-    command = [sys.executable, str(script), str(folder), str(tmp_path), str(num_workers), str(epochs)]
+    arguments = [script, folder, tmp_path, num_workers, epochs]
     for _ in range(kills):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process = start(*arguments)
         for _ in range(draw.randint(1, 4)):
             if not process.stdout.readline():
                 break
-        process.send_signal(signal.SIGKILL)
+        os.kill(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    run(*arguments)
     return json.loads((tmp_path / "state.json").read_text())["seen"]
 
 

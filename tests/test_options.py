@@ -1,10 +1,9 @@
 import pickle
-import subprocess
-import sys
 
 import pytest
 import torch
 from builders import make_ramps
+from programs import run
 
 from flowmo_data import OptionError, StreamingAudioDataset
 
@@ -95,4 +94,4 @@ def test_nothing_starts_at_import():
     code = (
         "import os, threading; os.environ['RANK'] = 'nonsense'; import flowmo_data;assert threading.active_count() == 1"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    run("-c", code)

@@ -1,11 +1,10 @@
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import psutil
 import pytest
+from programs import finish, start, wait_until
 
 from flowmo_data import FlowmoDataError
 from flowmo_data.runtime.processes import process_map
@@ -29,9 +28,11 @@ def test_a_process_that_dies_is_an_error_that_says_what_to_do():
 
 SCRIPT = """
 import time
+from pathlib import Path
 from flowmo_data.runtime.processes import process_map
 
 def slow(number):
+    Path(f"asleep {number}").touch()
     time.sleep(60)
 
 if __name__ == "__main__":
@@ -40,20 +41,20 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("seconds", [0.5, 8])
-def test_an_interrupt_ends_all_at_once_with_one_traceback(tmp_path, seconds):
-    """After half a second the processes are being started; after eight, they sleep."""
+@pytest.mark.parametrize("when", ["started", "asleep"])
+def test_an_interrupt_ends_all_at_once_with_one_traceback(tmp_path, when):
+    """Half a second after the start the processes are being started."""
     (tmp_path / "script.py").write_text(SCRIPT)
-    process = subprocess.Popen(
-        [sys.executable, str(tmp_path / "script.py")],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+    process = start(tmp_path / "script.py", cwd=tmp_path)
     process.stdout.readline()
-    time.sleep(seconds)
+    if when == "started":
+        time.sleep(0.5)
+    else:
+        wait_until(lambda: len(list(tmp_path.glob("asleep *"))) == 2)
     children = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does: to all of them
     begin = time.monotonic()
-    said = process.communicate(timeout=10)[1]
+    said = finish(process, timeout=10).stderr
     assert time.monotonic() - begin < 4
     assert process.returncode != 0
     assert said.count("Traceback") == 1, said

@@ -1,11 +1,11 @@
 import errno
 import gc
 import os
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 import torch
+from programs import run
 from torch.utils.data import DataLoader, IterableDataset
 
 from flowmo_data.runtime.batch_memory import BatchMemory, batch_memory
@@ -72,7 +72,6 @@ def test_batches_cross_from_workers_unharmed_while_all_are_kept(context):
 @needs_memfd
 def test_workers_use_memory_again():
     code = """
-import sys; sys.path.insert(0, "tests")
 from test_recycling import Counting
 from torch.utils.data import DataLoader
 import os
@@ -84,7 +83,7 @@ del batch
 links = [f"/proc/self/fd/{descriptor}" for descriptor in os.listdir("/proc/self/fd")]
 print(len(seen), sum("flowmo" in os.readlink(link) for link in links if os.path.islink(link)))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = run("-c", f"import sys; sys.path.append({str(Path(__file__).parent)!r})\n{code}")
     blocks, descriptors = map(int, done.stdout.split())
     assert blocks <= 8  # those prefetched, one in the loop, one being filled
     assert descriptors == 0

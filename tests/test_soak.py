@@ -1,12 +1,11 @@
 """A long run in small: what processes hold does not grow. `python tests/soak.py` is the whole of it."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from builders import EVERY_DECODER
+from programs import run
 
 pytestmark = [
     pytest.mark.slow,
@@ -16,8 +15,8 @@ pytestmark = [
 
 @pytest.mark.parametrize("decoder", EVERY_DECODER)
 def test_what_is_held_does_not_grow(tmp_path, decoder):
-    command = [sys.executable, str(Path(__file__).parent / "soak.py"), "--epochs", "60", "--decoder", decoder]
-    subprocess.run([*command, "--json", str(tmp_path / "out.json")], check=True, timeout=1_200)
+    soak = [Path(__file__).parent / "soak.py", "--epochs", 60, "--decoder", decoder]
+    run(*soak, "--json", tmp_path / "out.json", fork=None, timeout=1_200)
     _, early, _, late = json.loads((tmp_path / "out.json").read_text())
     assert (early["epoch"], late["epoch"]) == (10, 60)
     for name in ("open descriptors", "threads"):
