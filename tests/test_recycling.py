@@ -1,6 +1,7 @@
 import errno
 import gc
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,15 @@ def test_memory_is_used_again_when_the_last_view_is_gone():
     gc.collect()
     kept = [memory.take((4, 2, 1_000), torch.float32) for _ in range(2)]
     assert place in {tensor.data_ptr() for tensor in kept}
+
+
+def test_memory_is_freed_without_python_code_where_an_interrupt_would_be_lost():
+    memory, called = BatchMemory(), []
+    tensor = memory.take((4, 2, 1_000), torch.float32)
+    sys.setprofile(lambda frame, event, _: called.append(frame.f_code.co_name) if event == "call" else None)
+    del tensor
+    sys.setprofile(None)
+    assert called == []
 
 
 def test_tensors_in_use_do_not_overlap():

@@ -21,6 +21,7 @@ import os
 import sys
 import threading
 import weakref
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from math import prod
@@ -75,7 +76,9 @@ class BatchMemory:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self._blocks: dict[tuple[int, bool], list[_Block]] = {}  # not in use here, by size and whether others may be
-        self._lock = threading.RLock()  # a finalizer may run anywhere, also in here
+        self._in_use: dict[int, tuple[weakref.ref[Any], _Block]] = {}
+        self._gone: deque[weakref.ref[Any]] = deque()
+        self._lock = threading.Lock()
 
     def take(self, shape: Sequence[int], dtype: torch.dtype, *, leaves: bool = True) -> torch.Tensor:
         """An uninitialised contiguous tensor.
@@ -92,23 +95,22 @@ class BatchMemory:
         capacity = 1 << (data_bytes - 1).bit_length()  # few sizes: an epoch's last batch finds a block as well
         block = self._free_block(capacity, shared=shared) or _Block(capacity, shared=shared)
         array = np.frombuffer(block.memory, np.uint8, data_bytes)
-        weakref.finalize(array, self._give_back, block).atexit = False
+        # deque.append runs no Python code. In a finalizer that does, Python would lose an interrupt (Ctrl-C).
+        reference = weakref.ref(array, self._gone.append)
+        self._in_use[id(reference)] = reference, block
         tensor = torch.from_numpy(array).view(dtype).view(*shape)
         return Batch.over(tensor, block) if shared else tensor
 
     def _free_block(self, capacity: int, *, shared: bool) -> _Block | None:
         with self._lock:
+            while self._gone:
+                _, block = self._in_use.pop(id(self._gone.popleft()))
+                self._blocks[block.capacity, block.descriptor >= 0].append(block)
             blocks = self._blocks.setdefault((capacity, shared), [])
             for index, block in enumerate(blocks):
                 if block.is_free:
                     return blocks.pop(index)
         return None
-
-    def _give_back(self, block: _Block) -> None:
-        if os.getpid() != self.pid:  # a fork: the lock may be held by a thread that is not there
-            return
-        with self._lock:
-            self._blocks[block.capacity, block.descriptor >= 0].append(block)
 
 
 _of_this_process = BatchMemory()
