@@ -197,6 +197,7 @@ class Interpreter:
 
     def close(self) -> None:
         """Let it end."""
+        self._socket.shutdown(socket.SHUT_RDWR)  # closing is not enough: forked workers of loaders have it open too
         self._socket.close()
         self._process.wait(10)
 
