@@ -1,4 +1,3 @@
-import sys
 from dataclasses import dataclass
 
 import numpy as np

@@ -7,12 +7,13 @@ from itertools import islice
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch.multiprocessing.reductions import reduce_tensor
 from torch.utils.data import default_collate
 from torch.utils.data._utils.collate import default_collate_fn_map
 
-from flowmo_data.runtime.batch_memory import Batch, MarkedTensor, batch_memory, head
+from flowmo_data.runtime.batch_memory import Batch, MarkedTensor, batch_memory, head, item_bits
 
 
 class Frame(MarkedTensor):
@@ -24,7 +25,9 @@ def _collate_frames(frames: Sequence[torch.Tensor], **_: Any) -> torch.Tensor:
         plain: torch.Tensor = default_collate([frame.as_subclass(torch.Tensor) for frame in frames])
         return plain
     batch = batch_memory().take((len(frames), *frames[0].shape), frames[0].dtype)
-    torch.stack(tuple(frames), out=batch)
+    places = item_bits(batch)
+    for place, frame in enumerate(frames):
+        np.copyto(places[place], item_bits(frame))
     return batch
 
 

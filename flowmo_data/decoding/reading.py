@@ -12,6 +12,7 @@ from flowmo_data.decoding.mpeg_window import decode_into, is_native, read_mpeg
 from flowmo_data.decoding.resampling import read_resampled
 from flowmo_data.decoding.soundfile_window import read_soundfile
 from flowmo_data.decoding.window import Window, num_lost
+from flowmo_data.runtime.batch_memory import item_bits
 from flowmo_data.runtime.scratch import scratch
 from flowmo_data.tracks import MpegPart, Part, ResampledPart, SoundFilePart, Timeline
 
@@ -61,20 +62,14 @@ def fill_frame(timeline: Timeline, start: int, frame: torch.Tensor, decoder: str
     """
     length = frame.shape[1]
     filled = min(max(-start, 0), length)
-    _silence(frame[:, :filled])
+    item_bits(frame[:, :filled])[:] = 0
     num_valid = lost = 0
     for part, begin, end in timeline.windows(start, start + length):
         lost += _fill(part, begin, end, frame[:, filled : filled + end - begin], decoder)
         filled += end - begin
         num_valid += end - begin
-    _silence(frame[:, filled:])
+    item_bits(frame[:, filled:])[:] = 0
     return Filled(num_valid, lost)
-
-
-def _silence(padding: torch.Tensor) -> None:
-    """Fill with zeros, in this thread: torch would wake all of its threads for it, which may be busy."""
-    if padding.shape[1]:
-        padding.view(torch.int32 if padding.itemsize == 4 else torch.int16).numpy()[:] = 0
 
 
 def _fill(part: Part, start: int, stop: int, out: torch.Tensor, decoder: str) -> int:

@@ -29,6 +29,7 @@ from multiprocessing.reduction import DupFd, ForkingPickler
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.multiprocessing.reductions import reduce_tensor
 from torch.utils.data import get_worker_info
@@ -122,6 +123,16 @@ def batch_memory() -> BatchMemory:
     if _of_this_process.pid != os.getpid():  # what was inherited by a fork is the parent's
         _of_this_process = BatchMemory()
     return _of_this_process
+
+
+def item_bits(tensor: torch.Tensor) -> npt.NDArray[Any]:
+    """Return a tensor's memory as integers of the size of its items, to fill or copy it in the calling thread.
+
+    torch wakes all of its threads for a frame. If they are busy decoding, that takes ten times as long.
+    """
+    integers = {2: torch.int16, 4: torch.int32, 8: torch.int64}.get(tensor.itemsize, torch.uint8)
+    array: npt.NDArray[Any] = tensor.view(integers).numpy()
+    return array
 
 
 class MarkedTensor(torch.Tensor):
