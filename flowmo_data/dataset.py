@@ -26,57 +26,60 @@ from flowmo_data.sources import Exclude
 
 
 class StreamingAudioDataset(IterableDataset[Any]):
-    """Shuffled frames of audio from a folder of MP3s, or of whatever libsndfile reads, as `(channels, T)` tensors.
+    """Shuffled frames of audio from a folder of MP3s, or of any format of libsndfile, as `(channels, T)` tensors.
 
-    Each iteration is the next epoch: every file once, in another order, cut at other places, dealt out over ranks and
-    DataLoader workers. Nothing is decoded before the moment it is handed out; what is shuffled is references.
+    Each iteration is the next epoch. It reads every file once, in a new order and cut at new places, and divides the
+    work among ranks and DataLoader workers. It shuffles references, and decodes a frame only when it hands it out.
 
     Args:
-        files: a folder (all levels, known audio suffixes, hidden files left out), a file, a glob, or a sequence of
-            these. Files come in the order of their absolute paths, each once. Or an `AudioIndex`, or the path of one
-            (`.parquet`): then ranks get equally many frames, in an order that does not depend on their number.
-        sr: sample rate of what is emitted, Hz.
+        files: a folder (searched at all levels for known audio suffixes, without hidden files), a file, a glob, or a
+            sequence of these. Files are sorted by absolute path, without duplicates. Or an `AudioIndex`, or the path of
+            one (`.parquet`): all ranks then get the same number of frames, in an order that does not depend on the
+            number of ranks.
+        sr: sample rate of the emitted audio, Hz.
         samples_per_frame: T, the length of a frame in samples; 196,608 is 4.46 s at 44.1 kHz.
-        shuffle_buffer_size: how many frames are shuffled among each other. They are held as references of some
-            170 bytes each, never as audio. Before this a file's frames are in order, so take it several times larger
-            than the number of frames in a file. None, with an index: all frames of the epoch.
-        channels: 1 or 2. Mono is duplicated, stereo is averaged; of more channels, the first two are taken for two.
-        shuffle: False gives all files in order, each from its first sample on (validation).
-        seed: what all randomness comes from, together with the epoch; a whole number from 0 on.
-        framing: "pad" emits every sample once, with zeros in front of a file (a random number of them, the phase, so
-            that cut points differ from epoch to epoch) and behind it. "drop" emits whole frames only, and skips samples
-            where "pad" has zeros; a file shorter than a frame gives nothing.
-        decoder: "minimp3py", "soundfile", or "auto" for the first of these that is installed.
+        shuffle_buffer_size: number of frames to shuffle among each other. They are held as references of about 170
+            bytes each, never as audio. The frames of a file enter the buffer in order, so choose a size several times
+            larger than the number of frames in a file. None shuffles all frames of the epoch, and needs an index.
+        channels: 1 or 2. Mono is duplicated, stereo is averaged. With `channels=2`, the first two of more channels are
+            used.
+        shuffle: False emits all files in order, each from its first sample (for validation).
+        seed: seed of all randomness, together with the epoch; a whole number, 0 or greater.
+        framing: "pad" emits every sample once, with zeros before a file (a random number of them, the phase, so that
+            cut points differ from epoch to epoch) and after it. "drop" emits whole frames only, and skips samples
+            instead of adding zeros; a file shorter than a frame gives nothing.
+        decoder: "native", "minimp3py", "soundfile", or "auto" for the first of these that is installed.
         decode_threads: threads that decode ahead, in every worker; 0 decodes in the calling thread.
-        exclude: files to leave out: a sequence of paths, or the path of a text file of which every line is one
-            (relative to the folder that it is in), as `flowmo-data check --quarantine` writes it.
-        on_error: what a file that cannot be read does: "skip" logs one warning and goes on, "raise" raises. A function
-            is called with the AudioFileError, in the worker, once for each such file: if it returns, the file is
-            skipped. `report()` tells what was.
-        on_other_rate: what a file does whose sample rate is not `sr`: "resample" it, "skip" or "raise".
+        exclude: files to leave out: a sequence of paths, or the path of a text file with one path per line (relative to
+            the folder of the text file), as written by `flowmo-data check --quarantine`.
+        on_error: what to do about an unreadable file: "skip" logs one warning and continues, "raise" raises. A function
+            is called with the AudioFileError, in the worker, once for each unreadable file; if it returns, the file is
+            skipped. `report()` lists the skipped files.
+        on_other_rate: what to do about a file with a sample rate other than `sr`: "resample" it, "skip" or
+            "raise".
         dtype: torch.float32, float16 or bfloat16, nominally in [-1, 1] (an MP3 may decode to more; it is not
             clipped); or int16, scaled by 32,768, rounded and clipped.
-        transform: a function from a frame to what is emitted for it. It runs in order, in the thread that iterates.
+        transform: a function from a frame to the value to emit for it. It runs in order, in the thread that iterates.
         return_info: emit `{"audio": frame, "path": str, "start": int, "num_valid": int}`: the file, the index of the
-            frame's first sample in the file at `sr` (negative where the frame begins with padding), and how many of its
-            samples are not padding.
-        batch_size: None emits frames, for the DataLoader to put together. A number emits batches of so many, the last
-            of a worker's epoch possibly fewer: tensors `(batch_size, channels, T)` that frames are decoded straight
-            into, and whose memory is used again. For `DataLoader(dataset, batch_size=None)`; faster.
-        repeat: go on with the next epoch when one ends, without end: for training that counts steps, and for ranks that
-            must not run out of frames one before the other.
-        remainder: with an index, frames of an epoch that do not go round all ranks are left out ("drop"), or some come
-            twice so that they do ("repeat").
-        rank: this process among the job's ranks. Leave it out to have it looked up when iteration starts:
-            torch.distributed where it is initialised, else RANK and WORLD_SIZE in the environment, else 0 of 1.
-        world_size: number of ranks; given with `rank` or not at all.
+            frame's first sample in the file at `sr` (negative if the frame begins with padding), and the number of its
+            samples that are not padding.
+        batch_size: None emits frames, for the DataLoader to collate. A number emits batches of this many frames; the
+            last batch of a worker's epoch may have fewer. Batches are tensors `(batch_size, channels, T)`. Frames are
+            decoded straight into them, and their memory is reused. For `DataLoader(dataset, batch_size=None)`; faster.
+        repeat: continue with the next epoch when one ends, without end: for training that counts steps, and for ranks
+            that must not run out of frames before others do.
+        remainder: with an index, what to do about leftover frames if ranks do not divide an epoch's frames evenly:
+            "drop" leaves them out, "repeat" emits some frames twice to make the ranks equal.
+        rank: rank of this process in the job. If omitted, it is looked up when iteration starts: in torch.distributed
+            if that is initialised, else in RANK and WORLD_SIZE in the environment, else it is 0 of 1.
+        world_size: number of ranks; give it together with `rank` or not at all.
 
     Raises:
-        OptionError: an option has a value that it cannot have.
-        FilesError: `files` names nothing (FilesNotFoundError), or is no path (FilesTypeError).
+        OptionError: an option has an invalid value.
+        FilesError: `files` names nothing (FilesNotFoundError), or is not a path (FilesTypeError).
         MissingPackageError: the decoder is not installed.
         AudioFileError: while iterating: a file cannot be read and `on_error="raise"`.
-        NoReadableFileError: while iterating: of all files, none could be read, or with `repeat`, gave a frame.
+        NoReadableFileError: while iterating: none of the files could be read or, with `repeat`, gave a frame.
     """
 
     def __init__(
@@ -131,14 +134,14 @@ class StreamingAudioDataset(IterableDataset[Any]):
         self._frame_reader = FrameReader(self.options, self.stream, self._ledger)
         self._clock = EpochClock()
         self._frozen = False
-        self._shard: Shard | None = None  # of the iteration that runs, or last ran
+        self._shard: Shard | None = None  # of the current or the last iteration
         self._progress = Progress(0, 0)
-        self._start: Position | None = None  # of the next iteration, if that is not the start of an epoch
-        self._frames_per_turn: int | None = None  # as a loader says
+        self._start: Position | None = None  # of the next iteration; None: start of an epoch
+        self._frames_per_turn: int | None = None  # set by a loader
 
     def __iter__(self) -> Iterator[Any]:
         if get_worker_info() is not None and not self._frozen:
-            gc.freeze()  # what was inherited is not looked through again: that would copy the pages it is on
+            gc.freeze()  # the collector must not touch inherited objects: that would copy their memory pages
             self._frozen = True
         shard = current_shard(*self.rank_and_world_size())
         start, self._start = self._start, None
@@ -157,7 +160,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
         return batches(frames, options.batch_size)
 
     def _epochs(self, progress: Progress, shard: Shard, slots: Iterator[Slot]) -> Iterator[tuple[Any, Slot]]:
-        """Epoch after epoch, without end where there is anything to emit."""
+        """Yield epoch after epoch, without end if there is anything to emit."""
         empty = 0
         while self.stream.has_frames(shard):
             was_whole = progress.handed_out == 0
@@ -170,21 +173,21 @@ class StreamingAudioDataset(IterableDataset[Any]):
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         if get_spawning_popen() is not None and torch.distributed.is_available() and torch.distributed.is_initialized():
-            state["_rank"], state["_world_size"] = self.rank_and_world_size()  # a spawned worker could not look it up
+            state["_rank"], state["_world_size"] = self.rank_and_world_size()  # a spawned worker cannot look it up
         return state
 
     def spans(self, progress: Progress, shard: Shard) -> Iterator[Span]:
-        """Return the spans of an epoch that are left for a shard, in the order in which they are emitted."""
+        """Return the spans that are left in a shard's epoch, in the order in which they are emitted."""
         return self.stream.spans(progress, shard, self._turn())
 
     def _turn(self) -> int:
-        """Return the frames that a worker hands out before it is the next one's turn."""
+        """Return the number of frames that a worker hands out before the next worker's turn."""
         return self._frames_per_turn or self.options.batch_size or 1
 
     def _frames(
         self, progress: Progress, shard: Shard, slots: Iterator[Slot]
     ) -> Generator[tuple[Any, Slot], None, tuple[Progress, bool]]:
-        """Emit each frame that is left of an epoch; return how far it came, and whether there was any."""
+        """Emit each frame that is left in an epoch; return the progress, and whether any frame was emitted."""
         has_emitted = False
         work = zip(self.spans(progress, shard), slots, strict=False)
         with self._ledger.epoch(progress.epoch, shard, self._clock.iteration):
@@ -197,7 +200,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
         return progress, has_emitted
 
     def set_epoch(self, epoch: int) -> None:
-        """Make `epoch`, a whole number, that of the next iteration, in workers that already run too."""
+        """Make `epoch`, a whole number, the epoch of the next iteration, also in workers that are already running."""
         self._clock.set(epoch, *self.rank_and_world_size())
 
     @property
@@ -206,11 +209,11 @@ class StreamingAudioDataset(IterableDataset[Any]):
         return self._clock.upcoming(self.rank_and_world_size()[0])
 
     def rank_and_world_size(self) -> tuple[int, int]:
-        """This process's rank and the number of ranks, as given or as looked up now."""
+        """Return this process's rank and the number of ranks, as given or as looked up now."""
         return current_rank(self._rank, self._world_size)
 
     def __len__(self) -> int:
-        """With an index: how many frames, or batches where `batch_size` is set, an iteration gives on this rank.
+        """Return the number of frames (batches if `batch_size` is set) in an iteration on this rank. Needs an index.
 
         It is the same in every epoch, for any number of workers.
 
@@ -221,30 +224,30 @@ class StreamingAudioDataset(IterableDataset[Any]):
         return ceil(frames / (self.options.batch_size or 1))
 
     def __bool__(self) -> bool:
-        return True  # whatever its length, known or not
+        return True  # even if the length is 0 or unknown
 
     def report(self, epoch: int | None = None) -> Report:
-        """What this rank could not read of an epoch: workers report it when they come to its end.
+        """Return the losses of this rank in an epoch. Workers report them when they finish the epoch.
 
         Args:
-            epoch: which; None for the one that runs in this process, or else the last that a worker came to the end of.
-                With an index, rank 0 alone tells of what the index knows to be bad.
+            epoch: the epoch; None for the one running in this process, or else the last one that a worker has finished.
+                With an index, only rank 0 reports the files that the index lists as bad.
         """
         return self._ledger.report(epoch, self.rank_and_world_size()[0])
 
     @property
     def frames_per_epoch(self) -> int | None:
-        """With an index, the frames of all ranks in an epoch; None without."""
+        """Frames of all ranks in an epoch, with an index; None without one."""
         return self.stream.frames_per_epoch
 
     def state_dict(self) -> dict[str, Any]:
-        """How far the iteration of this process is, in its worker: for torchdata's `StatefulDataLoader`.
+        """Return the progress of this process's iteration, in its worker: for torchdata's `StatefulDataLoader`.
 
         Returns:
-            A few numbers and strings, for JSON as for pickle. What was decoded ahead does not count as handed out.
+            A few numbers and strings, for JSON and pickle. Frames that were decoded ahead do not count as handed out.
         """
         shard = current_shard(*self.rank_and_world_size())
-        if self._start is not None:  # loaded, and not yet begun
+        if self._start is not None:  # loaded, but not begun yet
             worker, progress = self._start.of(shard)
             shard = replace(shard, worker=worker)
         elif self._shard is not None:
@@ -254,11 +257,11 @@ class StreamingAudioDataset(IterableDataset[Any]):
         return {**self.stream.identity(shard, self._turn()), "worker": shard.worker, **asdict(progress)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Start the next iteration of this process, and only that, where `state` was taken.
+        """Start the next iteration of this process, and only that one, where `state` was taken.
 
         Raises:
-            StateError: the state belongs to other files, options, ranks or number of workers. That of another worker is
-                refused when the iteration starts.
+            StateError: the state belongs to other files, options, ranks or number of workers. A state of another worker
+                is refused when the iteration starts.
         """
         shard = current_shard(*self.rank_and_world_size())
         check_state(state, self.stream.identity(shard, self._turn()), ("worker", "epoch", "handed_out", "begin"))
@@ -266,15 +269,15 @@ class StreamingAudioDataset(IterableDataset[Any]):
         self._start = Position({state["worker"]: progress}, shard.num_workers)
 
     def start_at(self, position: Position | None, *, frames_per_turn: int | None = None) -> None:
-        """Start the next iteration there, in this process or in a worker started from it; None for an epoch's start.
+        """Start the next iteration at `position`, in this process or in a worker started from it.
 
         Args:
-            position: where to start.
-            frames_per_turn: frames in a batch of the loader, if it makes batches.
+            position: the start; None for the start of an epoch.
+            frames_per_turn: frames in a batch of the loader, if the loader makes batches.
         """
         self._start, self._frames_per_turn = position, frames_per_turn
 
     def progress(self) -> tuple[int, Progress]:
-        """Return the worker that this process plays, and how far it is."""
+        """Return the worker that this process acts as, and the progress of that worker."""
         assert self._shard is not None
         return self._shard.worker, self._progress

@@ -1,76 +1,76 @@
 """The exceptions of the package, all rooted in `FlowmoDataError`.
 
-Every message names the value or the file, says what was found there, and what to do about it.
+Every message names the value or the file, and says what was found and what to do about it.
 """
 
 from __future__ import annotations
 
 
 class FlowmoDataError(Exception):
-    """Whatever this package raises on purpose."""
+    """The base class of all errors that this package raises on purpose."""
 
 
 class OptionError(FlowmoDataError, ValueError):
-    """An option has a value that it cannot have."""
+    """An invalid value of an option."""
 
 
 class FilesError(FlowmoDataError, ValueError):
-    """`files` names nothing that can be streamed."""
+    """A `files` argument that names nothing that can be streamed."""
 
 
 class FilesTypeError(FilesError, TypeError):
-    """`files` is neither a path nor a sequence of paths."""
+    """A `files` argument that is neither a path nor a sequence of paths."""
 
 
 class FilesNotFoundError(FilesError, FileNotFoundError):
-    """A path in `files` does not exist, or no audio file is found under it."""
+    """A path in `files` that does not exist, or has no audio file under it."""
 
 
 class IndexVersionError(FilesError):
-    """An index was made by another version of this package, which writes it in another way."""
+    """An index written by another version of this package, in another format."""
 
 
 class MissingPackageError(FlowmoDataError, ImportError):
-    """A package that is installed separately is needed, and is not there or does not import."""
+    """A package that is needed and installed separately, but is missing or does not import."""
 
 
 class StateError(FlowmoDataError, ValueError):
-    """A state belongs to other files, options or shards than the dataset it is loaded into."""
+    """A state that belongs to other files, options or shards than the dataset that loads it."""
 
 
 class ResourceError(FlowmoDataError, OSError):
-    """The process has run out of something: file descriptors, memory. No file is to blame, so that none is skipped."""
+    """A shortage of file descriptors or memory in this process. No file is to blame, so none is skipped."""
 
 
 class AudioFileError(FlowmoDataError):
-    """One file cannot be read. The message is `path: reason`.
+    """A file that cannot be read. The message is `path: reason`.
 
-    The one argument is the message, so that the exception comes out of a DataLoader's worker as itself.
+    The message is the only argument, so that the exception keeps its type when it leaves a DataLoader's worker.
     """
 
     path = ""
-    """the file; unknown in the main process where a worker raised"""
+    """the file; unknown in the main process if a worker raised the error"""
     reason = ""
-    """what is wrong with it"""
+    """the problem with the file"""
 
     @classmethod
     def of(cls, path: str, reason: str) -> AudioFileError:
-        """The error for the file at `path`, because of `reason`."""
+        """Return the error for the file at `path` with the problem `reason`."""
         error = cls(f"{shown(path)}: {shown(reason)}")
         error.path, error.reason = path, reason
         return error
 
 
 class SampleRateError(AudioFileError):
-    """A file is at another sample rate, and that is not wanted."""
+    """A file at another sample rate, although the options do not allow that."""
 
 
 class NoReadableFileError(AudioFileError):
-    """A whole epoch went by in which no file could be read."""
+    """A whole epoch in which no file could be read."""
 
 
 def counted(number: int, noun: str) -> str:
-    """A number of things.
+    """Return a number with its noun, in the singular or the plural.
 
     >>> counted(1, "worker"), counted(2_000, "file")
     ('1 worker', '2,000 files')
@@ -79,7 +79,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def shown(text: str) -> str:
-    r"""A path, or words with one in them, for a terminal or a log: what is not printable is escaped.
+    r"""Return a path, or a text with one in it, for a terminal or a log: unprintable characters are escaped.
 
     >>> print(shown("a\nb\x1b[31m.mp3"))
     a\nb\x1b[31m.mp3

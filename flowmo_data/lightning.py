@@ -1,12 +1,12 @@
-"""`StreamingAudioDataModule`: the dataset under a Lightning Trainer, whose checkpoints resume exactly.
+"""`StreamingAudioDataModule`: the dataset for a Lightning Trainer, with checkpoints that resume exactly.
 
-A Trainer asks for a batch ahead of the one that it works on, so the state of its loader has to lag behind:
+A Trainer fetches one batch ahead of the batch that it works on, so the state of its loader must lag behind:
 
-Trainer                is through with   b0 b1 b2 b3
+Trainer                has finished      b0 b1 b2 b3
                        works on                      b4
                        has fetched ahead                b5
-ResumableDataLoader    is after                         b5
-LaggingLoader          is after                   b3
+ResumableDataLoader    its state is after               b5
+LaggingLoader          its state is after         b3
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ except ImportError as error:
     ) from error
 
 Files = Union[str, Sequence[str], "os.PathLike[str]", AudioIndex]
-"""See `StreamingAudioDataset`: a folder, a file, a glob, a sequence of these; or an index, or the path of one."""
+"""A folder, a file, a glob or a sequence of these; or an index, or the path of one. See `StreamingAudioDataset`."""
 
 
 class DatasetOptions(TypedDict, total=False):
-    """The options of `StreamingAudioDataset` that the three sets share; it describes them and has their defaults."""
+    """The options of `StreamingAudioDataset` that the three sets share; see there for meanings and defaults."""
 
     sr: int
     samples_per_frame: int
@@ -59,35 +59,35 @@ class DatasetOptions(TypedDict, total=False):
 
 
 class StreamingAudioDataModule(LightningDataModule):
-    """Batches `(batch_size, channels, samples_per_frame)` of three sets of files for training, validation and test.
+    """Batches `(batch_size, channels, samples_per_frame)` of three sets of files, for training, validation and test.
 
-    Training is shuffled, and every epoch is another one; validation and test come in order, uncut by any phase.
-    A Trainer's checkpoint holds where training is among the frames, in the middle of an epoch too: resumed, it goes on
-    with the frames that would have come next.
+    Training is shuffled, differently in every epoch. Validation and test come in order, without a phase.
+    A Trainer's checkpoint records the position among the training frames, also in the middle of an epoch. After a
+    resume, training continues with the frames that would have come next.
 
-    Each rank gets frames of its own. With an index, all ranks get equally many. Without one, nobody knows how many
-    there are before the epoch is over, so ranks agree on each batch: the epoch ends for all when it ends for one, and
-    the rest of the others' frames is left out of it. With `repeat`, a Trainer's epoch of `limit_train_batches` goes on
-    after the last one.
+    Each rank gets its own frames. With an index, all ranks get the same number. Without one, the number is not known
+    before the epoch is over, so ranks agree on each batch: when the epoch ends for one rank, it ends for all, and the
+    remaining frames of the other ranks are left out. With `repeat`, a Trainer's epoch of `limit_train_batches`
+    continues where the last one stopped.
 
     Args:
-        train: what to train on; see `files` of `StreamingAudioDataset`.
-        val: what to validate on; None for nothing.
-        test: what to test on; None for nothing.
-        batch_size: frames in a batch. The last one of a worker's epoch may be shorter.
+        train: files for training; see `files` of `StreamingAudioDataset`.
+        val: files for validation; None for no validation.
+        test: files for the test; None for no test.
+        batch_size: frames in a batch. The last batch of a worker's epoch may have fewer.
         num_workers: processes that decode, in each rank; 0 decodes in the process that trains.
-        prefetch_factor: batches that each worker has ready; None for torch's two.
+        prefetch_factor: batches that each worker keeps ready; None for torch's default, 2.
         persistent_workers: keep workers from epoch to epoch, if processes are slow to start (macOS).
         pin_memory: copy batches into page-locked memory; None does so if there is a CUDA device.
-        repeat: go on with the next epoch when one ends, in training; see `StreamingAudioDataset`.
+        repeat: in training, continue with the next epoch when one ends; see `StreamingAudioDataset`.
         **options: further options of `StreamingAudioDataset`, for all three sets: `sr`, `samples_per_frame`,
             `shuffle_buffer_size`, `channels`, `seed`, `framing`, `decoder`, `decode_threads`, `exclude`, `on_error`,
             `on_other_rate`, `dtype` (also by its name, "float16"), `transform`, `return_info`, `remainder`. A
-            checkpoint keeps them as hyperparameters, without functions, and without files that are not given by path.
+            checkpoint keeps them as hyperparameters, except functions and files that are not given by path.
 
     Raises:
         MissingPackageError: importing this module: lightning is not installed.
-        OptionError: an option has a value that it cannot have.
+        OptionError: an option has an invalid value.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class StreamingAudioDataModule(LightningDataModule):
         **options: Unpack[DatasetOptions],
     ) -> None:
         super().__init__()
-        options["dtype"] = dtype = _named(options.get("dtype", torch.float32))  # as checkpoints keep it
+        options["dtype"] = dtype = _named(options.get("dtype", torch.float32))  # the form that checkpoints keep
         options["exclude"] = _as_text(options.get("exclude"))
         train, val, test = _as_text(train), _as_text(val), _as_text(test)
         self._options: dict[str, Any] = {**options, "dtype": getattr(torch, dtype, dtype)}
@@ -128,13 +128,13 @@ class StreamingAudioDataModule(LightningDataModule):
         self.save_hyperparameters(ignore=[*functions, *indexes])
         for name in ("val", "test"):
             if self._files[name] is None:
-                setattr(self, f"{name}_dataloader", None)  # which is how Trainers see that there is none
+                setattr(self, f"{name}_dataloader", None)  # the sign for Trainers that there is none
         self._loaders: list[ResumableDataLoader] = []
         self._train: LaggingLoader | None = None
-        self._state: Mapping[str, Any] | None = None  # that was loaded, until there is a loader for it
+        self._state: Mapping[str, Any] | None = None  # a loaded state, until there is a loader for it
 
     def train_dataloader(self) -> LaggingLoader:
-        """Return the batches of an epoch, another one each time."""
+        """Return the training batches; each iteration over them is another epoch."""
         dataset = self._dataset("train", repeat=self._repeat)
         state, self._state = self._state, None
         if state is None and self.trainer is not None:
@@ -145,15 +145,15 @@ class StreamingAudioDataModule(LightningDataModule):
         return self._train
 
     def val_dataloader(self) -> _Batches:
-        """Return the batches to validate on."""
+        """Return the validation batches."""
         return _Batches(self._loader(self._dataset("val", shuffle=False)))
 
     def test_dataloader(self) -> _Batches:
-        """Return the batches to test on."""
+        """Return the test batches."""
         return _Batches(self._loader(self._dataset("test", shuffle=False)))
 
     def _dataset(self, name: str, **options: Any) -> StreamingAudioDataset:
-        files, batch_size = self._files[name], self.hparams["batch_size"]  # which Lightning's batch size finder sets
+        files, batch_size = self._files[name], self.hparams["batch_size"]  # Lightning's batch size finder sets it there
         assert files is not None
         return StreamingAudioDataset(files, batch_size=batch_size, **self._options, **options)
 
@@ -163,12 +163,12 @@ class StreamingAudioDataModule(LightningDataModule):
         return loader
 
     def teardown(self, stage: str) -> None:  # noqa: ARG002
-        """End the workers. Trainers call it at the end."""
+        """Stop the workers. Trainers call this at the end."""
         while self._loaders:
             self._loaders.pop().stop_workers()
 
     def _used(self) -> Used | None:
-        """Return how far the Trainer is; None if none is training."""
+        """Return the progress of the Trainer; None if no Trainer is training."""
         if self.trainer is None or self.trainer.state.fn is not TrainerFn.FITTING:
             return None
         progress = self.trainer.fit_loop.epoch_loop.batch_progress
@@ -176,41 +176,41 @@ class StreamingAudioDataModule(LightningDataModule):
         return Used(batches, progress.is_last_batch and progress.total.ready == batches)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where training is among the frames, of all ranks: all of them must ask, as Trainers do."""
+        """Return the position among the training frames on all ranks. All ranks must call this, as Trainers do."""
         return dict(self._state or {}) if self._train is None else self._train.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Make training go on there. Trainers call it before they ask for batches."""
+        """Resume training from a state. Trainers call this before they ask for batches."""
         self._state = state_dict or None
 
 
 class Used(NamedTuple):
-    """How far a user is."""
+    """The progress of a user of batches."""
 
     batches: int
-    """that it is through with, of all epochs"""
+    """batches that the user has finished, in all epochs"""
     epoch_is_over: bool
-    """it wants no more of this epoch"""
+    """True if the user wants no more of this epoch"""
 
 
 class LaggingLoader:
-    """The batches of a loader, for a user who can say how far it is.
+    """The batches of a loader, for a user that reports its own progress.
 
-    An iteration gives the next epoch. It gives the same one again where nothing of the last iteration was used; with
-    `repeat=True`, it goes on with the endless one.
+    Each iteration is the next epoch. If no batch of the last iteration was used, the same epoch comes again. With
+    `repeat=True`, an iteration continues the endless epoch.
 
-    Without an index, ranks have different numbers of batches, which none of them knows before: an epoch ends for all
-    when it ends for one.
+    Without an index, ranks have different numbers of batches, and no rank knows its number in advance. When an epoch
+    ends for one rank, it ends for all.
 
     Args:
         loader: the loader.
-        used: says how far the user is; None where there is none, and a batch counts when it is handed out.
+        used: returns the progress of the user; None if there is no user, and a batch counts when it is handed out.
     """
 
     def __init__(self, loader: ResumableDataLoader, used: Callable[[], Used | None]) -> None:
         self.loader, self._used = loader, used
-        self._used_before = 0  # when the iteration began
-        self._states: dict[int, dict[str, Any]] = {}  # by batches of the iteration
+        self._used_before = 0  # at the start of the iteration
+        self._states: dict[int, dict[str, Any]] = {}  # by number of batches in the iteration
         self._ranks = Ranks()
 
     def __len__(self) -> int:
@@ -226,7 +226,7 @@ class LaggingLoader:
         return batches if self._dataset().stream.ranks_end_together else self._ranks.while_all_have_one(batches)
 
     def _remembered(self, batches: Iterator[Any]) -> Iterator[Any]:
-        """The batches, with the states that may be asked for kept."""
+        """Yield the batches, and keep the states that may be asked for."""
         for number, batch in enumerate(batches, 1):
             if self._states:
                 self._states[number] = self.loader.state_dict()
@@ -235,12 +235,12 @@ class LaggingLoader:
             yield batch
 
     def _batches_used(self, handed_out: int) -> int:
-        """Batches of this iteration that the user is through with."""
+        """Return the number of batches of this iteration that the user has finished."""
         used = self._used()
         return handed_out if used is None else used.batches - self._used_before
 
     def _reached(self, *, leaving: bool) -> dict[str, Any]:
-        """The loader's state after what was used, and after the epoch where the user is leaving it."""
+        """Return the loader's state after the used batches; after the epoch, if the user is leaving it."""
         used = self._used()
         if used is None or not self._states:
             return self.loader.state_dict()
@@ -250,7 +250,7 @@ class LaggingLoader:
         return self._states[of_iteration]
 
     def state_dict(self) -> dict[str, Any]:
-        """How far the users on all ranks are: all of them have to ask."""
+        """Return the progress of the users on all ranks. All ranks must call this."""
         used = self._used()
         return {"ranks": self._ranks.gather(self._reached(leaving=used is not None and used.epoch_is_over))}
 
@@ -271,7 +271,7 @@ class LaggingLoader:
 
 
 class _Batches:
-    """Batches to iterate over, for a Trainer. It would rebuild a real DataLoader."""
+    """Batches for a Trainer to iterate over. A Trainer would rebuild a real DataLoader."""
 
     def __init__(self, loader: ResumableDataLoader) -> None:
         self.loader = loader
@@ -284,12 +284,12 @@ class _Batches:
 
 
 def _as_text(files: Files | None) -> Any:
-    """Files as a checkpoint can keep them: torch loads no paths."""
+    """Return files in the form that a checkpoint can keep: torch does not load paths."""
     if files is None or isinstance(files, (str, AudioIndex)):
         return files
     return os.fspath(files) if isinstance(files, os.PathLike) else [os.fspath(each) for each in files]
 
 
 def _named(dtype: torch.dtype | str) -> str:
-    """A dtype as a configuration file has it: "float16"."""
+    """Return the name of a dtype, as in a configuration file: "float16"."""
     return str(dtype).removeprefix("torch.")

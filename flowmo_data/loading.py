@@ -1,4 +1,4 @@
-"""`ResumableDataLoader`: a DataLoader that knows how far it is, and starts there again."""
+"""`ResumableDataLoader`: a DataLoader that keeps its progress, and can resume from it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from flowmo_data.runtime.processes import LettingInterruptsThrough, interrupts_h
 
 
 class ResumableDataLoader(DataLoader[Any]):
-    """`torch.utils.data.DataLoader` for a `StreamingAudioDataset`, with `state_dict` and `load_state_dict`.
+    """A `torch.utils.data.DataLoader` for a `StreamingAudioDataset`, with `state_dict` and `load_state_dict`.
 
-    A state says what the loop has got, not what workers have prepared: resumed, the next batch is the one that would
-    have come next, tensor for tensor, and nothing that was handed out is decoded again. It may be taken at any time,
-    after every step if need be.
+    A state counts the batches that the loop has received, not those that workers have prepared. After a resume, the
+    next batch is the one that would have come next, tensor for tensor. No frame that was handed out is decoded again. A
+    state may be taken at any time, after every step if necessary.
 
-    With an index, a state holds for all ranks, and fits any number of ranks and workers and any batch size: it says how
-    many frames of the epoch all ranks together have got. Without, it belongs to one rank. One that was taken on another
-    rank of the same job (where only rank 0 writes checkpoints) is taken to mean that this rank has got as many batches;
-    finding out which ones these were opens every file of the epoch once.
+    With an index, a state counts the frames of the epoch that all ranks together have received. It is valid for all
+    ranks, and for any number of ranks and workers and any batch size. Without an index, a state belongs to one rank. If
+    a rank loads the state of another rank of the same job (because only rank 0 writes checkpoints), it assumes that it
+    has received the same number of batches itself. To find out which batches these were, it opens every file of the
+    epoch once.
 
     Args:
-        dataset: what to load.
+        dataset: the dataset to load.
         *args: see `torch.utils.data.DataLoader`.
         **kwargs: see `torch.utils.data.DataLoader`; `in_order=False` is refused.
     """
@@ -37,17 +38,17 @@ class ResumableDataLoader(DataLoader[Any]):
             raise OptionError(f"dataset={dataset!r}: ResumableDataLoader is for a StreamingAudioDataset")
         if not kwargs.get("in_order", True):
             raise OptionError(
-                "in_order=False: batches in whatever order workers finish cannot be resumed; leave it out"
+                "in_order=False: batches that come in the order in which workers finish cannot be resumed; leave it out"
             )
         super().__init__(dataset, *args, **kwargs)
         if self.batch_size is not None and dataset.options.batch_size is not None:
             raise OptionError(
                 f"batch_size={self.batch_size} of the loader and {dataset.options.batch_size} of the dataset "
-                "would give batches of batches: set one of them, and the other to None"
+                "would give batches of batches: set one of the two to None"
             )
         if self.num_workers:
             self.worker_init_fn = LettingInterruptsThrough(self.worker_init_fn)
-        self._reached: Reached | None = None  # of the iteration that runs
+        self._reached: Reached | None = None  # of the current iteration
         self._start: Reached | None = None  # of the next iteration, if a state was loaded
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
@@ -58,10 +59,10 @@ class ResumableDataLoader(DataLoader[Any]):
             dataset.set_epoch(start.first_epoch())
         dataset.start_at(None if start is None else start.position(), frames_per_turn=self._layout().batch_size)
         collate = self.collate_fn
-        self.collate_fn = _WithProgress(collate, dataset)  # for this loader's own iterator, and for no one else's
+        self.collate_fn = _WithProgress(collate, dataset)  # for this loader's own iterator only
         try:
             with interrupts_held_back():
-                batches = super().__iter__()  # starts the workers, which take the start with them
+                batches = super().__iter__()  # starts the workers, which inherit the start position
         finally:
             self.collate_fn = collate
             dataset.start_at(None)
@@ -75,29 +76,29 @@ class ResumableDataLoader(DataLoader[Any]):
             self._reached = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return how far the loop is: the epoch, and how much of it the loop has got.
+        """Return the progress of the loop: the epoch, and how much of it the loop has received.
 
         Returns:
-            Numbers and strings, for JSON as for `torch.save`.
+            Numbers and strings, for JSON and `torch.save`.
         """
         return (self._reached or self._start or self._epoch_start()).state()
 
     def next_epoch_state(self) -> dict[str, Any]:
-        """Return the state at the start of the next epoch, for a loop that wants no more of this one."""
+        """Return the state at the start of the next epoch, for a loop that leaves the current epoch early."""
         return self._epoch_start().state()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Start the next iteration where the state was taken. It is used once: the epoch after is a whole one.
+        """Start the next iteration where the state was taken. The iteration after that is a whole epoch.
 
         Raises:
             StateError: the state belongs to other files or options; without an index, also to another number of
                 workers or ranks, or another batch size.
         """
         self._start, self._reached = self._streaming_dataset().stream.resumed(state, self._layout()), None
-        self.stop_workers()  # they have gone on: new ones start where they should
+        self.stop_workers()  # they are past this point: new workers start at the right place
 
     def stop_workers(self) -> None:
-        """End the workers that `persistent_workers` keeps; the next iteration starts others."""
+        """Stop the workers that `persistent_workers` keeps; the next iteration starts new ones."""
         if isinstance(self._iterator, _MultiProcessingDataLoaderIter):
             self._iterator._shutdown_workers()
         self._iterator = None
@@ -118,7 +119,7 @@ class ResumableDataLoader(DataLoader[Any]):
 
 
 class _WithProgress:
-    """A collate function that adds to every batch the worker that made it, and how far that worker is then."""
+    """A collate function that adds to every batch its worker, and the progress of that worker after the batch."""
 
     def __init__(self, collate: Callable[[Any], Any], dataset: StreamingAudioDataset) -> None:
         self._collate, self._dataset = collate, dataset
