@@ -86,7 +86,7 @@ def test_other_dtypes_are_casts(dtype):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.int32, "float32", None])
 def test_an_unknown_dtype_is_refused(dtype):
-    with pytest.raises(OptionError, match=r"dtype=.*: take one of torch.float32, torch.float16"):
+    with pytest.raises(OptionError, match=r"dtype=.*: use one of torch.float32, torch.float16"):
         check_dtype(dtype)
 
 

@@ -62,5 +62,5 @@ def test_table(num_samples, phase, framing, expected):
 
 
 def test_an_unknown_framing_is_refused():
-    with pytest.raises(OptionError, match="framing='crop': take 'pad'"):
+    with pytest.raises(OptionError, match="framing='crop': use 'pad'"):
         check_framing("crop")

@@ -165,7 +165,7 @@ def test_without_an_index_lengths_are_unknown(index):
     assert dataset
     with pytest.raises(TypeError, match="repeat=True: the stream has no end"):
         len(make(index, repeat=True))
-    with pytest.raises(OptionError, match="shuffle_buffer_size=None shuffles all frames .*takes an index"):
+    with pytest.raises(OptionError, match="shuffle_buffer_size=None shuffles all frames .*needs an index"):
         StreamingAudioDataset(index.root, shuffle_buffer_size=None)
 
 
@@ -287,7 +287,7 @@ def test_too_few_frames_for_the_ranks_are_an_error(index):
 
 
 def test_an_index_among_other_files_is_refused():
-    with pytest.raises(FilesError, match="an index stands alone; give its path"):
+    with pytest.raises(FilesError, match="an index cannot be part of a list; give its path"):
         StreamingAudioDataset(["a.parquet"])
 
 

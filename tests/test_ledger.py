@@ -97,7 +97,7 @@ def test_new_workers_do_not_tell_again_what_others_told(folder, tmp_path):
     sums = [line for line in said if line.startswith("epoch ")]
     assert [line.partition(":")[0] for line in sums] == ["epoch 0", "epoch 1", "epoch 2"]
     assert all("2 files skipped, 2 damaged, " in line for line in sums)
-    assert all(line.endswith("s of audio lost; report() tells which") for line in sums)
+    assert all(line.endswith("s of audio lost; report() lists the files") for line in sums)
 
 
 def test_an_epoch_that_is_left_is_not_complete(folder):
@@ -146,7 +146,7 @@ def test_silence_counts_as_lost(tmp_path):
     dataset = make(tmp_path)
     list(dataset)
     report = dataset.report()
-    assert "cannot be decoded and are silence" in report.damaged[str(path)]
+    assert "cannot be decoded and are silent" in report.damaged[str(path)]
     assert 0 < report.seconds_lost < 0.5
 
 
@@ -206,7 +206,7 @@ def test_a_worker_that_is_killed_has_told_what_it_knew(folder):
         for _ in loader:
             pass
     dataset._ledger._read()
-    assert str(folder / "empty.mp3") in dataset._ledger._told
+    assert str(folder / "empty.mp3") in dataset._ledger._reported
 
 
 @needs_zoo

@@ -1,4 +1,4 @@
-"""Shuffle references: which frames an epoch has, in which order, for which rank and worker."""
+"""Shuffle references: the frames of an epoch, their order, and the rank and worker of each."""
 
 from flowmo_data.epochs.error_log import Ledger
 from flowmo_data.epochs.options import Options

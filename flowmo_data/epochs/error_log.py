@@ -1,11 +1,11 @@
-"""What went wrong with files: raised or told, each kind once for each file, and summed up for each epoch.
+"""Problems with files: each kind is raised or logged once for each file, and totalled for each epoch.
 
-Every process of a dataset has a ledger, and all of them share their lines:
+Every process of a dataset has an error log, and all of them share their lines:
 
     {"file": PATH, "kind": "skipped", "what": REASON}                        once for each file and kind
-    {"epoch": 3, "rank": 0, "worker": 1, "skipped": [KEY], ...}              by each worker at its end of an epoch
+    {"epoch": 3, "rank": 0, "worker": 1, "skipped": [KEY], ...}              from each worker at its end of an epoch
 
-A key stands for a path, so that an epoch's line is short and a thousand epochs are too.
+Epoch lines hold a short key in place of each path, so that the lines of a thousand epochs stay short.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SKIPPED, _DAMAGED, _SILENT = "skipped", "damaged", "silent"
 
 @dataclass
 class _Lost:
-    """What a worker has lost in an epoch."""
+    """The losses of a worker in an epoch."""
 
     shard: Shard
     epoch: int
@@ -46,7 +46,7 @@ class _Lost:
     seconds: float = 0.0
 
     def line(self, *, ended: bool) -> str:
-        """As a line that all processes can read."""
+        """Return the losses as a line that all processes can read."""
         values: dict[str, Any] = {
             "epoch": self.epoch,
             "iteration": self.iteration,
@@ -63,19 +63,19 @@ class _Lost:
 
 
 class Ledger:
-    """Is told of everything that is wrong with files."""
+    """A collector of file problems: raises or logs each once, totals them per epoch."""
 
     def __init__(self, options: Options, lines: SharedLog | None = None) -> None:
         self._options = options
         self._lines = SharedLog() if lines is None else lines
-        self._locks: dict[int, threading.Lock] = {}  # by process: one that a thread held at a fork stays held there
-        self._told: dict[str, dict[str, str]] = {}  # path -> kind -> what, by all processes
-        self._ends: dict[tuple[int, int], list[str]] = {}  # (rank, epoch) -> the lines of workers that ended it
+        self._locks: dict[int, threading.Lock] = {}  # by process: a lock held at a fork stays locked in the child
+        self._reported: dict[str, dict[str, str]] = {}  # path -> kind -> problem, from all processes
+        self._ends: dict[tuple[int, int], list[str]] = {}  # (rank, epoch) -> the lines of workers at their end
         self._running: dict[int, _Lost] = {}  # by epoch, in this process
 
     @contextmanager
     def epoch(self, epoch: int, shard: Shard, iteration: int) -> Iterator[None]:
-        """An epoch of a shard, in which things are told. At its end, what all workers lost in it is summed up."""
+        """Collect the problems of a shard's epoch. At its end, log the total of all workers."""
         self._read()
         lost = self._running[epoch] = _Lost(shard, epoch, iteration)
         ended = False
@@ -90,15 +90,15 @@ class Ledger:
         was_last = self._ends.get((shard.rank, epoch), [])[-1:] == [line]
         if report and report.is_complete and was_last:
             of_rank = f"rank {shard.rank}, " if shard.world_size > 1 else ""
-            logger.warning("%s%s; report() tells which", of_rank, report)
+            logger.warning("%s%s; report() lists the files", of_rank, report)
 
     def refuse(self, error: AudioFileError, epoch: int, seconds: float = 0.0) -> None:
-        """A file, or a frame of it, cannot be read: raise the error, or tell of it.
+        """Raise the error about an unreadable file or frame, or report it and go on.
 
         Args:
-            error: why.
-            epoch: in which it was wanted.
-            seconds: how much audio that is, as far as anybody knows.
+            error: the error.
+            epoch: the epoch that needed the file.
+            seconds: duration of the lost audio, as far as it is known.
         """
         what = self._options.on_other_rate if isinstance(error, SampleRateError) else self._options.on_error
         if what == "raise":
@@ -113,7 +113,7 @@ class Ledger:
                 logger.warning("skipped %s", error)
 
     def note_damage(self, path: str, damage: str, losses: Sequence[Loss], epoch: int) -> None:
-        """Something inside a file is wrong or left out."""
+        """Report that something inside a file is damaged or left out."""
         lost = self._running.get(epoch)
         if lost is not None and path not in lost.damaged:
             lost.damaged.add(path)
@@ -123,16 +123,16 @@ class Ledger:
             logger.warning("%s: %s; the rest is read", shown(path), damage)
 
     def note_silence(self, path: str, start: int, num_lost: int, epoch: int) -> None:
-        """Samples are silence because what stands there cannot be decoded."""
+        """Report samples that are silent because they could not be decoded."""
         if epoch in self._running:
             self._running[epoch].damaged.add(path)
             self._running[epoch].seconds += num_lost / self._options.sr
-        what = f"{num_lost} samples from {max(start, 0)} on cannot be decoded and are silence; more of it may be"
-        if self._is_new(_SILENT, path, what) and _DAMAGED not in self._told[path]:
+        what = f"{num_lost} samples from {max(start, 0)} on cannot be decoded and are silent; there may be more"
+        if self._is_new(_SILENT, path, what) and _DAMAGED not in self._reported[path]:
             logger.warning("%s: %s", shown(path), what)
 
     def report(self, epoch: int | None, rank: int) -> Report:
-        """What was lost in an epoch: of the one that runs in this process or ended last, if None."""
+        """Return the losses of an epoch; if None, of the one that runs in this process or ended last."""
         self._read()
         if epoch is None:
             ended_last = [of_epoch for of_rank, of_epoch in list(self._ends) if of_rank == rank]
@@ -144,39 +144,39 @@ class Ledger:
         return Report(
             epoch=epoch,
             is_complete=bool(ends) and sum(line["ended"] for line in lines) == ends[-1]["num_workers"],
-            skipped=self._told_of(lines, "skipped", [_SKIPPED]),
-            damaged=self._told_of(lines, "damaged", [_DAMAGED, _SILENT]),
+            skipped=self._reported_in(lines, "skipped", [_SKIPPED]),
+            damaged=self._reported_in(lines, "damaged", [_DAMAGED, _SILENT]),
             packets_lost=sum(line.get("packets", 0) for line in lines),
             seconds_lost=sum(line.get("seconds", 0.0) for line in lines),
         )
 
-    def _told_of(self, lines: Iterable[dict[str, Any]], name: str, kinds: list[str]) -> dict[str, str]:
-        """What was told of the files that an epoch's lines name, by path."""
+    def _reported_in(self, lines: Iterable[dict[str, Any]], name: str, kinds: list[str]) -> dict[str, str]:
+        """Return the problems reported for the files that an epoch's lines name, by path."""
         named = {key for line in lines for key in line.get(name, ())}
         return {
-            path: "; ".join(told[kind] for kind in kinds if kind in told)
-            for path, told in sorted(self._told.items())
-            if not told.keys().isdisjoint(kinds) and _key(path) in named
+            path: "; ".join(problems[kind] for kind in kinds if kind in problems)
+            for path, problems in sorted(self._reported.items())
+            if not problems.keys().isdisjoint(kinds) and _key(path) in named
         }
 
     def _is_new(self, kind: str, path: str, what: str) -> bool:
-        told = self._told.setdefault(path, {})
-        if kind in told:
+        reported = self._reported.setdefault(path, {})
+        if kind in reported:
             return False
-        self._read()  # another worker may have told it since: with an index they share files
-        if kind in told:
+        self._read()  # another worker may have reported it since: with an index they share files
+        if kind in reported:
             return False
-        told[kind] = what
+        reported[kind] = what
         self._lines.append(json.dumps({"file": path, "kind": kind, "what": what}))
         return True
 
     def _read(self) -> None:
-        """Read what was written since."""
-        with self._locks.setdefault(os.getpid(), threading.Lock()):  # report() may be asked for in any thread
+        """Read the lines that were written since the last call."""
+        with self._locks.setdefault(os.getpid(), threading.Lock()):  # report() may be called in any thread
             for line in self._lines.read_new():
                 values = json.loads(line)
                 if "file" in values:
-                    self._told.setdefault(values["file"], {}).setdefault(values["kind"], values["what"])
+                    self._reported.setdefault(values["file"], {}).setdefault(values["kind"], values["what"])
                 else:
                     key, of_iteration = (values["rank"], values["epoch"]), f'"iteration": {values["iteration"]},'
                     before = [each for each in self._ends.pop(key, []) if of_iteration in each]

@@ -1,24 +1,25 @@
-"""Cut a file into frames, in numbers.
+"""Cut a file into frames, as numbers.
 
     file           [0 .............................. num_samples)
     pad     |.phase|         |         |         |         zeros|
     drop           [.phase|         |         |         |..rest..)
 
-Cut points differ from epoch to epoch, as the phase does.
+Cut points differ from epoch to epoch, because the phase does.
 """
 
 from __future__ import annotations
 
 
 def frame_starts(num_samples: int, *, samples_per_frame: int, phase: int, framing: str) -> range:
-    """Where each frame of a file starts, in samples of the file.
+    """Return the start of each frame of a file, in samples of the file.
 
     Args:
         num_samples: length of the file.
         samples_per_frame: length of a frame.
-        phase: 0 to samples_per_frame - 1. With "pad" as many zeros come before the file's first sample; with "drop" as
-            many of its samples are skipped, or fewer where no frame would be left of a file that has one.
-        framing: "pad": frames cover every sample, the first may start below 0 and the last may end past the file;
+        phase: 0 to samples_per_frame - 1. With "pad", the number of zeros before the file's first sample. With "drop",
+            the number of samples to skip at the start; fewer are skipped if a file that is long enough for a frame
+            would otherwise have none.
+        framing: "pad": frames cover every sample. The first may start below 0, and the last may end past the file;
             each has at least one sample of the file. "drop": frames lie inside the file.
 
     Returns:

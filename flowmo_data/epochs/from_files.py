@@ -23,12 +23,12 @@ from flowmo_data.tracks.track import Timeline, Track, at_sample_rate, open_track
 logger = logging.getLogger(__name__)
 
 _EMPTY_EPOCHS = 100
-"""epochs without a frame for a shard, after which an endless stream gives up"""
+"""number of epochs without a frame for a shard after which an endless stream gives up"""
 
 
 @dataclass
 class ReachedInFiles:
-    """How far each worker was when it made the last batch that the loop has got: a `Reached`."""
+    """The progress of each worker at its last batch that the loop has received: a `Reached`."""
 
     identity: dict[str, Any]
     rank: int
@@ -58,10 +58,10 @@ class ReachedInFiles:
 
 
 class FileStream:
-    """Deals out files, whose lengths are known only when they are opened."""
+    """A `Stream` of the frames of files. The length of a file is known only when it is opened."""
 
     frames_per_epoch = None
-    """nobody knows how many there are"""
+    """unknown"""
 
     def __init__(self, sources: Sources, options: Options, ledger: Ledger) -> None:
         self._sources, self._options, self._ledger = sources, options, ledger
@@ -72,7 +72,7 @@ class FileStream:
         return self._options.repeat
 
     def spans(self, progress: Progress, shard: Shard, frames_per_turn: int) -> Iterator[Span]:  # noqa: ARG002
-        """See `Stream.spans`: a shard's files are opened, cut and shuffled in the order of the epoch."""
+        """See `Stream.spans`. A shard's files are opened, cut and shuffled in the order of the epoch."""
         options, epoch = self._options, progress.epoch
         order = epoch_order(len(self._sources), seed=options.seed, epoch=epoch, shuffle=options.shuffle)
         spans = self._cut(self._open(deal(order, shard), order, epoch), epoch)
@@ -87,7 +87,7 @@ class FileStream:
         return Progress(progress.epoch + 1, 0)
 
     def substitute(self, span: Span, epoch: int, attempt: int) -> Span | None:  # noqa: ARG002
-        """Nothing: how many frames there are is not known anyway."""
+        """Return None: the number of frames is not known anyway."""
         return None
 
     def has_frames(self, shard: Shard) -> bool:
@@ -95,24 +95,24 @@ class FileStream:
         if shard.rank >= len(self._sources):
             raise OptionError(
                 f"rank {shard.rank} of {shard.world_size} gets none of {len(self._sources)} files, and the others "
-                "would wait for it without end; give as many files as ranks at least"
+                "would wait for it forever; give at least as many files as ranks"
             )
         return shard.index < len(self._sources)
 
     def num_frames(self, world_size: int) -> int:  # noqa: ARG002
-        """Nobody knows."""
+        """Raise TypeError: the number is not known."""
         raise TypeError(
-            "the number of frames is not known before all files were opened; index them (flowmo-data index), and give "
+            "the number of frames is not known before all files are opened; index them (flowmo-data index), and give "
             "the index to StreamingAudioDataset"
         )
 
     def check_empty_epochs(self, num_epochs: int, shard: Shard) -> None:
-        """See `Stream.check_empty_epochs`: with shuffle, a few can be bad luck."""
+        """See `Stream.check_empty_epochs`. With shuffle, a few empty epochs can be bad luck."""
         if num_epochs >= (_EMPTY_EPOCHS if self._options.shuffle else 1):
             raise NoReadableFileError(
                 f"repeat=True: {num_epochs} epochs gave no frame to worker {shard.worker} of rank {shard.rank}: every "
-                f"file in its share (1 of {shard.count}) is unreadable or shorter than a frame; take fewer workers, or "
-                "framing='pad', or look at what was skipped"
+                f"file in its share (1 of {shard.count}) is unreadable or shorter than a frame; use fewer workers or "
+                "framing='pad', or see the skipped files"
             )
 
     def identity(self, shard: Shard, frames_per_turn: int) -> dict[str, Any]:  # noqa: ARG002
@@ -138,7 +138,7 @@ class FileStream:
         return self._reached(layout, [Progress(epoch, 0) for _ in layout.shards])
 
     def resumed(self, state: Mapping[str, Any], layout: Layout) -> ReachedInFiles:
-        """See `Stream.resumed`. A state of another rank means that this one has got as many batches."""
+        """See `Stream.resumed`. A state of another rank means that this rank has received as many batches."""
         check_state(state, self._loader_identity(layout), ("rank", "workers", "next_worker", "batches"))
         if state["rank"] == layout.rank:
             workers = [Progress(*each) for each in state["workers"]]
@@ -146,7 +146,7 @@ class FileStream:
         return self._reached_after(state["batches"], state["workers"][0][0], layout)
 
     def _reached_after(self, num_batches: int, epoch: int, layout: Layout) -> ReachedInFiles:
-        """Return the place of this rank after so many batches of an epoch. It opens every file of the epoch."""
+        """Return the position of this rank after `num_batches` batches of an epoch. Opens every file of the epoch."""
         if self._options.repeat:
             raise StateError(
                 "this state does not fit: it was taken on another rank, and with repeat=True a rank's position follows "
@@ -165,7 +165,7 @@ class FileStream:
         return ReachedInFiles(self._loader_identity(layout), layout.rank, workers, next_worker, batches)
 
     def _open(self, mine: Iterable[int], order: Iterable[int], epoch: int) -> Iterator[tuple[int, Timeline]]:
-        """The readable files of `mine`. Where there is none, look through all others, and raise if they are as bad."""
+        """Yield the readable files of `mine`. If there is none, try all other files, and raise if all are bad."""
         tried = num_read = 0
         for index in mine:
             tried += 1
@@ -183,7 +183,7 @@ class FileStream:
         return open_track(Source.at(self._sources[index]))
 
     def _check_some_readable(self, order: Iterable[int]) -> None:
-        """Raise if all files are bad. What is wrong with another shard's files, it tells itself."""
+        """Raise if all files are bad. Other shards report their own files."""
         reason = ""
         for index in order:
             try:
@@ -192,10 +192,10 @@ class FileStream:
                 reason = str(error)
             else:
                 return
-        raise NoReadableFileError(f"none of the {len(self._sources)} files can be read; the last one was {reason}")
+        raise NoReadableFileError(f"none of the {len(self._sources)} files can be read; the last error: {reason}")
 
     def _cut(self, timelines: Iterable[tuple[int, Timeline]], epoch: int) -> Iterator[Span]:
-        """All spans of all files, file by file."""
+        """Yield all spans of all files, file by file."""
         options, phase = self._options, 0
         for index, timeline in timelines:
             if options.shuffle:
@@ -213,15 +213,15 @@ class FileStream:
 
 
 def as_wanted(track: Track, options: Options, ledger: Ledger, epoch: int) -> Timeline:
-    """A track at the dataset's rate, its damage noted.
+    """Return a track at the dataset's rate, and report its damage.
 
     Raises:
-        SampleRateError: it is at another rate, and that is not wanted.
+        SampleRateError: it is at another rate, and the options do not allow that.
     """
     timeline = at_sample_rate(track, options.sr, on_other_rate=options.on_other_rate)
     damage = [track.damage] if track.damage else []
     if len(timeline.parts) < len(track.parts):
-        damage.append(f"the parts of it that are not at sr={options.sr} are skipped")
+        damage.append(f"its parts that are not at sr={options.sr} are skipped")
     if damage:
         ledger.note_damage(track.path, "; ".join(damage), track.losses, epoch)
     return timeline

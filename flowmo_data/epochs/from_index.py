@@ -1,12 +1,13 @@
-"""The frames of an epoch where an index tells all lengths: one order for all, dealt out frame by frame.
+"""The frames of an epoch if an index gives all lengths: one order for all ranks, divided frame by frame.
 
     place in the epoch's order      0   1   2   3   4   5   6   7   8   9  10  11  12 ...
     rank                            0   1   0   1   0   1   0   1   0   1   0   1   0
     a rank's frame                  0   0   1   1   2   2   3   3   4   4   5   5   6
     worker, batches of 2            0   0   0   0   1   1   1   1   0   0   0   0   1
 
-Here with 2 ranks of 2 workers each. Ranks take turns frame by frame, and the workers of a rank batch by batch, as the
-DataLoader asks them. So the ranks' n-th batches together are the same frames however many ranks and workers there are.
+This example has 2 ranks of 2 workers each. Ranks take turns frame by frame. The workers of a rank take turns batch by
+batch, in the order in which the DataLoader asks them. So the n-th batches of all ranks together hold the same frames
+for any number of ranks and workers.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from flowmo_data.tracks.track import at_sample_rate
 
 @dataclass
 class ReachedInIndex:
-    """How many frames of an epoch's order all ranks together have got: a `Reached`."""
+    """The number of frames of an epoch's order that all ranks together have received: a `Reached`."""
 
     identity: dict[str, Any]
     epoch: int
@@ -45,7 +46,7 @@ class ReachedInIndex:
     repeat: bool
 
     def count(self, worker: int, progress: Progress) -> None:  # noqa: ARG002
-        """See `Reached.count`: all ranks take equally many."""
+        """See `Reached.count`. All ranks receive the same number of frames."""
         self.frames += self.layout.batch_size * self.layout.world_size
         if self.repeat:
             epochs, self.frames = divmod(self.frames, self.frames_per_epoch)
@@ -68,7 +69,7 @@ class ReachedInIndex:
 
 
 class IndexedStream:
-    """Deals out the frames of an index: a `Stream`."""
+    """A `Stream` of the frames of an index."""
 
     ranks_end_together = True
 
@@ -94,24 +95,24 @@ class IndexedStream:
 
     @cached_property
     def frames_per_epoch(self) -> int:
-        """Frames of all ranks: as many in every epoch."""
+        """Frames of all ranks, the same number in every epoch."""
         options = self._options
         return frames_per_epoch(self._lengths, options.samples_per_frame, options.framing, shuffle=options.shuffle)
 
     def spans(self, progress: Progress, shard: Shard, frames_per_turn: int) -> Iterator[Span]:
-        """See `Stream.spans`: the first is found as fast as any."""
+        """See `Stream.spans`. The first span is found as fast as any other."""
         if shard.index == 0:
-            self._tell_of_files(progress.epoch)
+            self._report_bad_files(progress.epoch)
         plan = self._plan(progress.epoch)
         if not len(plan):
-            raise NoReadableFileError(f"no frame in any of {len(self.index)} files of the index; see what was skipped")
+            raise NoReadableFileError(f"no frame in any of {len(self.index)} files of the index; see the skipped files")
         if not self._frames_of_a_rank(len(plan), shard.world_size):
             self.has_frames(shard)
         for place in self._places(progress, shard, frames_per_turn):
             yield self._span(plan, place % len(plan))
 
     def _places(self, progress: Progress, shard: Shard, frames_per_turn: int) -> Iterator[int]:
-        """The places in the epoch's order that are this shard's."""
+        """Yield the places in the epoch's order that belong to this shard."""
         stop = self._stop(progress, shard)
         turns_before, frames_before = divmod(progress.handed_out, frames_per_turn)
         for turn in count(turns_before):
@@ -124,7 +125,7 @@ class IndexedStream:
                 yield place
 
     def _stop(self, progress: Progress, shard: Shard) -> int:
-        """One past the last place that is anybody's."""
+        """Return the end (exclusive) of the places that are used."""
         if self._options.repeat:
             return self.frames_per_epoch
         left = self.frames_per_epoch - progress.begin
@@ -140,11 +141,11 @@ class IndexedStream:
         return Span(timeline, start, start + self._options.samples_per_frame, place)
 
     def after(self, progress: Progress) -> Progress:
-        """The next epoch goes on with the turns of the last: no batch is short between them."""
+        """See `Stream.after`. The next epoch continues the turns of the last, so no batch is short between them."""
         return Progress(progress.epoch + 1, progress.handed_out, progress.begin - self.frames_per_epoch)
 
     def substitute(self, span: Span, epoch: int, attempt: int) -> Span | None:
-        """Another frame of the epoch, so that ranks still have equally many."""
+        """Return another frame of the epoch, so that ranks still have the same number of frames."""
         bits = random_bits(self._options.seed, epoch, Purpose.SUBSTITUTE, span.place, attempt)
         return self._span(self._plan(epoch), random_below(bits, self.frames_per_epoch))
 
@@ -155,13 +156,13 @@ class IndexedStream:
         return True
 
     def num_frames(self, world_size: int) -> int:
-        """See `Stream.num_frames`: as many in every epoch."""
+        """See `Stream.num_frames`. The number is the same in every epoch."""
         if self._options.repeat:
             raise TypeError("repeat=True: the stream has no end, and so no length")
         return self._frames_of_a_rank(self.frames_per_epoch, world_size)
 
     def check_empty_epochs(self, num_epochs: int, shard: Shard) -> None:
-        """See `Stream.check_empty_epochs`: a worker's turn comes in some epoch."""
+        """See `Stream.check_empty_epochs`. Nothing to check: a worker gets its turn in a later epoch."""
 
     def identity(self, shard: Shard, frames_per_turn: int) -> dict[str, Any]:
         """See `Stream.identity`."""
@@ -181,15 +182,15 @@ class IndexedStream:
         return self._reached(epoch, 0, layout)
 
     def resumed(self, state: Mapping[str, Any], layout: Layout) -> ReachedInIndex:
-        """See `Stream.resumed`: it fits any number of ranks and workers, and any batch size."""
+        """See `Stream.resumed`. The state fits any number of ranks and workers, and any batch size."""
         check_state(state, self._identity(), ("epoch", "frames"))
         return self._reached(state["epoch"], state["frames"], layout)
 
     def _reached(self, epoch: int, frames: int, layout: Layout) -> ReachedInIndex:
         return ReachedInIndex(self._identity(), epoch, frames, layout, self.frames_per_epoch, self._options.repeat)
 
-    def _tell_of_files(self, epoch: int) -> None:
-        """Tell of what the index knows to be wrong with files."""
+    def _report_bad_files(self, epoch: int) -> None:
+        """Report the file problems that the index knows."""
         columns, options = self.index.columns, self._options
         for file, reason in columns.bad_files().items():
             self._ledger.refuse(AudioFileError.of(columns.path(file), reason), epoch)

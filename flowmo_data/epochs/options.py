@@ -1,4 +1,4 @@
-"""What a dataset was asked to do, checked when it is made."""
+"""The options of a dataset, checked when it is made."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Options:
     """The options of `StreamingAudioDataset`, which describes them.
 
     Raises:
-        OptionError: an option has a value that it cannot have; the message says which values it can have.
+        OptionError: an option has an invalid value; the message gives the valid ones.
     """
 
     sr: int = 44_100
@@ -46,36 +46,34 @@ class Options:
     remainder: str = "drop"
 
     def __post_init__(self) -> None:
-        self._check_number("sr", 1, "a sample rate in Hz, 44100 for instance")
-        self._check_number("samples_per_frame", 1, "the length of a frame in samples, 196608 for instance")
+        self._check_number("sr", 1, "a sample rate in Hz, for example 44100")
+        self._check_number("samples_per_frame", 1, "the length of a frame in samples, for example 196608")
         if self.shuffle_buffer_size is not None:
             self._check_number(
-                "shuffle_buffer_size", 1, "how many frames to shuffle among; shuffle=False for file order"
+                "shuffle_buffer_size", 1, "number of frames to shuffle among each other; shuffle=False for file order"
             )
-        self._check_number("seed", 0, "the seed of all that is random", most=math.inf)
+        self._check_number("seed", 0, "the seed of all randomness", most=math.inf)
         self._check_number("decode_threads", 0, "threads that decode ahead; 0 decodes in the calling thread")
         if self.batch_size is not None:
             self._check_number("batch_size", 1, "frames in a batch; None emits frames")
         if self.channels not in (1, 2):
-            raise OptionError(f"channels={self.channels!r}: take 1 (averaged to mono) or 2 (mono is duplicated)")
+            raise OptionError(f"channels={self.channels!r}: use 1 (averaged to mono) or 2 (mono is duplicated)")
         for name in ("shuffle", "return_info", "repeat"):
             if not isinstance(getattr(self, name), bool):
-                raise OptionError(f"{name}={getattr(self, name)!r}: take True or False")
+                raise OptionError(f"{name}={getattr(self, name)!r}: use True or False")
         check_framing(self.framing)
         check_dtype(self.dtype)
         if self.on_error not in ON_ERROR and not callable(self.on_error):
             raise OptionError(
-                f"on_error={self.on_error!r}: take 'skip' (one warning per bad file), 'raise', or a function that is "
+                f"on_error={self.on_error!r}: use 'skip' (one warning per bad file), 'raise', or a function that is "
                 "called with the AudioFileError of each bad file"
             )
         if self.on_other_rate not in ON_OTHER_RATE:
-            raise OptionError(
-                f"on_other_rate={self.on_other_rate!r}: take one of {', '.join(map(repr, ON_OTHER_RATE))}"
-            )
+            raise OptionError(f"on_other_rate={self.on_other_rate!r}: use one of {', '.join(map(repr, ON_OTHER_RATE))}")
         if self.remainder not in REMAINDER:
             raise OptionError(
-                f"remainder={self.remainder!r}: take 'drop' (frames that do not go round all ranks are left out) or "
-                "'repeat' (some come twice)"
+                f"remainder={self.remainder!r}: use 'drop' (leftover frames are dropped if ranks do not divide them "
+                "evenly) or 'repeat' (some frames come twice)"
             )
         if self.transform is not None and not callable(self.transform):
             raise OptionError(
@@ -90,18 +88,18 @@ class Options:
             raise OptionError(f"{name}={value!r}: it must be at most {most}: {meaning}")
 
     def order(self) -> dict[str, Any]:
-        """The options that decide which frames come in which order, as JSON holds them."""
+        """Return the options that determine the frames and their order, as JSON holds them."""
         free = {"decoder", "decode_threads", "on_error", "dtype", "transform", "return_info", "channels", "batch_size"}
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in free}
 
 
 def check_framing(framing: object) -> None:
-    """Raise `OptionError` if this is none of `FRAMINGS`."""
+    """Raise `OptionError` if `framing` is not in `FRAMINGS`."""
     if framing not in FRAMINGS:
-        raise OptionError(f"framing={framing!r}: take 'pad' (every sample once) or 'drop' (whole frames only)")
+        raise OptionError(f"framing={framing!r}: use 'pad' (every sample once) or 'drop' (whole frames only)")
 
 
 def check_dtype(dtype: object) -> None:
-    """Raise `OptionError` if this is none of `DTYPES`."""
+    """Raise `OptionError` if `dtype` is not in `DTYPES`."""
     if dtype not in DTYPES:
-        raise OptionError(f"dtype={dtype!r}: take one of {', '.join(map(str, DTYPES))}")
+        raise OptionError(f"dtype={dtype!r}: use one of {', '.join(map(str, DTYPES))}")

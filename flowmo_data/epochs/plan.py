@@ -1,19 +1,19 @@
-"""An epoch's frames in one order for all ranks, when the lengths of all files are known: any frame of it at once.
+"""An epoch's frames in one order for all ranks, with direct access to any frame. It needs the lengths of all files.
 
-    place in the order   0 . . . . . . . . . . . . . . num_frames     what ranks and workers take their turns at
+    place in the order   0 . . . . . . . . . . . . . . num_frames     ranks and workers take turns here
          │  permuted, all of them or in blocks
          ▼
     frame of the layout  [ 0 . . . ][ . . . . . ][ . . ]              files one after the other
-         │  searched for
+         │  found by a search
          ▼
     file, start          (2, 151_000)
 
-Every epoch has as many frames as every other. Of a file's phases, those up to a threshold give one number of frames,
-the rest one more (with "pad") or one fewer ("drop"). How many files are past their threshold is fixed: lay the phases
-past the thresholds of all files end to end, and take one for every `samples_per_frame` of them. Which files these are,
-and how far past, is found by as many points at equal distances on that line, the first at random (systematic sampling
+Every epoch has the same number of frames. For each file, phases up to a threshold give one number of frames, and larger
+phases give one more (with "pad") or one fewer ("drop"). The number of files past their threshold is fixed: lay the
+phases past the thresholds of all files end to end on a line, and take one file for every `samples_per_frame` of them.
+Points at equal distances on that line, the first at random, select these files and their phases (systematic sampling
 with unequal probabilities: Madow, "On the Theory of Systematic Sampling, II", 1949). So the phase of each file is still
-uniform, but for the number of points being whole: of a handful of files, some phases are rarer or never come.
+uniform, except that the number of points must be whole: with only a few files, some phases are rarer or never occur.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ Numbers = npt.NDArray[np.int64]
 
 
 class Place(NamedTuple):
-    """Where a frame is cut from."""
+    """The place in a file from which a frame is cut."""
 
     file: int
-    """its index"""
+    """index of the file"""
     start: int
-    """index of the frame's first sample in the file; negative where it begins with padding"""
+    """index of the frame's first sample in the file; negative if the frame begins with padding"""
 
 
 class EpochPlan(Sequence[Place]):
-    """The frames of one epoch in order; each is found when it is asked for, in a few microseconds.
+    """The frames of one epoch in order. Each is computed on access, in a few microseconds.
 
     Args:
         lengths: samples of each file at the dataset's rate, int64; 0 leaves a file out.
         samples_per_frame: length of a frame.
         framing: "pad" or "drop".
         shuffle: False for file order, and phases of 0.
-        shuffle_buffer_size: how many frames are shuffled among each other: files are put in random order, and what they
-            give is shuffled in blocks of so many. None shuffles all frames of the epoch.
-        seed: of all randomness, with the epoch.
+        shuffle_buffer_size: number of frames to shuffle among each other: files are put in random order, and their
+            frames are shuffled in blocks of this size. None shuffles all frames of the epoch.
+        seed: seed of all randomness, together with the epoch.
         epoch: the epoch.
     """
 
@@ -69,7 +69,7 @@ class EpochPlan(Sequence[Place]):
         if shuffle:
             phases = draw_phases(lengths, samples_per_frame, framing, random_bits(seed, epoch, Purpose.PHASE))
         counts = frame_counts(lengths, samples_per_frame, framing, phases)
-        self._files: Numbers | None = None  # in the order in which they are laid out, where that is not their own
+        self._files: Numbers | None = None  # in the order of the layout; None: in their own order
         if shuffle and shuffle_buffer_size is not None:
             self._files = Permutation(len(lengths), random_bits(seed, epoch, Purpose.FILE_ORDER)).array()
             counts, phases = counts[self._files], phases[self._files]
@@ -106,7 +106,7 @@ class EpochPlan(Sequence[Place]):
 
 
 def frame_counts(lengths: Numbers, samples_per_frame: int, framing: str, phases: Numbers) -> Numbers:
-    """How many frames `framing.frame_starts` gives for each file."""
+    """Return the number of frames that `framing.frame_starts` gives for each file."""
     counts: Numbers = np.maximum(lengths - phases, 0) // samples_per_frame
     if framing == "pad":
         counts = np.where(lengths > 0, -(-(phases + lengths) // samples_per_frame), 0)
@@ -114,7 +114,7 @@ def frame_counts(lengths: Numbers, samples_per_frame: int, framing: str, phases:
 
 
 def frames_per_epoch(lengths: Numbers, samples_per_frame: int, framing: str, *, shuffle: bool) -> int:
-    """How many frames every plan over these files has, whatever its seed and epoch."""
+    """Return the number of frames in every plan over these files, for any seed and epoch."""
     total = int(frame_counts(lengths, samples_per_frame, framing, np.zeros_like(lengths)).sum())
     if not shuffle:
         return total
@@ -124,7 +124,7 @@ def frames_per_epoch(lengths: Numbers, samples_per_frame: int, framing: str, *, 
 
 
 def _thresholds(lengths: Numbers, samples_per_frame: int, framing: str) -> tuple[Numbers, Numbers]:
-    """Each file's last phase that gives as many frames as phase 0, and how many phases there are past it."""
+    """Return each file's last phase that gives as many frames as phase 0, and the number of phases past it."""
     if framing == "pad":
         thresholds = -lengths % samples_per_frame
         beyond = np.where(lengths > 0, samples_per_frame - 1 - thresholds, 0)
@@ -135,7 +135,7 @@ def _thresholds(lengths: Numbers, samples_per_frame: int, framing: str) -> tuple
 
 
 def draw_phases(lengths: Numbers, samples_per_frame: int, framing: str, bits: np.random.Philox) -> Numbers:
-    """A phase for each file, such that the number of frames of all together is the same in every epoch."""
+    """Return a phase for each file, so that the total number of frames is the same in every epoch."""
     thresholds, beyond = _thresholds(lengths, samples_per_frame, framing)
     raw = bits.random_raw(len(lengths)).astype(np.uint64) if len(lengths) else np.empty(0, np.uint64)
     phases: Numbers = (raw % (thresholds.astype(np.uint64) + np.uint64(1))).astype(np.int64)

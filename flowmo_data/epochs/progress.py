@@ -1,4 +1,4 @@
-"""How far iterations are, in numbers that JSON can hold; and whether a state fits another dataset."""
+"""The progress of iterations, in numbers that JSON can hold, and a check that a state fits a dataset."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far one worker is."""
+    """The progress of one worker."""
 
     epoch: int
-    """the epoch that it is in"""
+    """the worker's current epoch"""
     handed_out: int
-    """spans that it has handed out since `begin`, or found to be unreadable when their turn came"""
+    """number of spans since `begin` that were handed out, or found to be unreadable at their turn"""
     begin: int = 0
-    """with an index: the place in the epoch's order at which all workers of all ranks began; below 0 where an endless
-    stream began in an epoch before"""
+    """with an index: the place in the epoch's order at which all workers of all ranks began; below 0 if an endless
+    stream began in an earlier epoch"""
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where an iteration starts: how far each worker is, and whose turn it is."""
+    """The start of an iteration: the progress of each worker, and the worker that is next."""
 
     workers: Mapping[int, Progress]
-    """by worker"""
+    """progress by worker"""
     num_workers: int
-    """workers that the epoch was dealt out to"""
+    """number of workers that divide the epoch"""
     next_worker: int = 0
-    """the worker whose batch comes next; it is played by worker 0, the one after it by worker 1, and so on"""
+    """the worker of the next batch; worker 0 acts as this one, worker 1 as the one after it, and so on"""
 
     def of(self, shard: Shard) -> tuple[int, Progress]:
-        """The worker that a process plays, and how far that one is.
+        """Return the worker that a process acts as, and the progress of that worker.
 
         Raises:
-            StateError: the position does not tell.
+            StateError: the position has another number of workers, or does not contain the worker.
         """
         if shard.num_workers != self.num_workers:
             raise StateError(
@@ -49,14 +49,14 @@ class Position:
             )
         worker = (shard.worker + self.next_worker) % shard.num_workers
         if worker not in self.workers:
-            told = ", ".join(map(str, self.workers))
-            raise StateError(f"this state does not fit: it is that of worker {told}, and this is worker {worker}")
+            others = ", ".join(map(str, self.workers))
+            raise StateError(f"this state does not fit: it is from worker {others}, and this is worker {worker}")
         return worker, self.workers[worker]
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a loader takes frames: ranks, workers and batches."""
+    """The ranks, workers and batches of a loader."""
 
     rank: int
     world_size: int
@@ -73,23 +73,25 @@ class Layout:
 
 
 class Reached(Protocol):
-    """How far the loop over a loader is. Each stream has its own."""
+    """The progress of the loop over a loader. Each stream has its own."""
 
     def count(self, worker: int, progress: Progress) -> None:
-        """Count one more batch, which `worker` made; `progress` is that worker's after the batch."""
+        """Count one more batch from `worker`; `progress` is the progress of that worker after the batch."""
 
     def state(self) -> dict[str, Any]:
-        """Return a state, in numbers and strings that JSON can hold."""
+        """Return a state made of numbers and strings that JSON can hold."""
 
     def first_epoch(self) -> int:
-        """Return the epoch that the loop is in, or the first of several."""
+        """Return the epoch of the loop; the first, if its workers are in several."""
 
     def position(self) -> Position:
-        """Return where workers start to go on from here."""
+        """Return the position from which workers continue."""
 
 
 def deal_batches(num_batches: int, available: Sequence[int]) -> tuple[list[int], int]:
-    """Which worker gave how many of an epoch's first batches. The DataLoader takes them in turn, who has none left out.
+    """Divide an epoch's first batches among workers in turn, as the DataLoader does.
+
+    A worker without batches is left out.
 
     Args:
         num_batches: batches that were handed out.
@@ -111,11 +113,11 @@ def deal_batches(num_batches: int, available: Sequence[int]) -> tuple[list[int],
 
 
 def check_state(state: Mapping[str, Any], expected: Mapping[str, Any], needed: Sequence[str]) -> None:
-    """Raise `StateError`, saying what differs, if a state lacks or contradicts what is expected.
+    """Raise `StateError`, with all differences, if a state lacks or contradicts an expected value.
 
     Args:
         state: the state.
-        expected: what it must hold.
+        expected: values that it must hold.
         needed: further keys that it must have.
     """
     different = [

@@ -1,7 +1,7 @@
 """Random numbers that depend on a key and on nothing else.
 
-They are the raw output of Philox, which NumPy promises never to change (NEP 19); what NumPy makes of it (`integers`,
-`permutation`) has changed before, so that is done here.
+They are the raw output of Philox, which NumPy promises never to change (NEP 19). NumPy's functions on top of it
+(`integers`, `permutation`) have changed before, so this module has its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _64_BITS = (1 << 64) - 1
 
 
 class Purpose(IntEnum):
-    """What random numbers are for: each purpose has a stream of its own."""
+    """The purpose of random numbers. Each purpose has its own stream."""
 
     FILE_ORDER = 1
     PHASE = 2
@@ -27,20 +27,20 @@ class Purpose(IntEnum):
 
 
 def random_bits(seed: int, epoch: int, purpose: Purpose, *key: int) -> np.random.Philox:
-    """A generator of 64-bit numbers (`random_raw`) for one purpose in one epoch."""
+    """Return a generator of 64-bit numbers (`random_raw`) for one purpose in one epoch."""
     return np.random.Philox(np.random.SeedSequence((seed, epoch, purpose, *key)))
 
 
 def random_below(bits: np.random.Philox, limit: int) -> int:
-    """A number from 0 to `limit - 1`, each as likely as the others to within limit / 2^64."""
+    """Return a number from 0 to `limit - 1`, all equally likely to within limit / 2^64."""
     return int(bits.random_raw()) * limit >> 64
 
 
 class Permutation(Sequence[int]):
-    """The numbers from 0 to `length - 1` in random order, each found when it is asked for: nothing is stored.
+    """The numbers from 0 to `length - 1` in random order. Each is computed on access: nothing is stored.
 
-    A Feistel network on the smallest even number of bits that holds `length - 1` permutes the numbers of so many bits;
-    what falls outside is sent through again until it falls inside (cycle walking: Black and Rogaway, "Ciphers with
+    A Feistel network permutes all numbers that fit into the smallest even number of bits that holds `length - 1`. A
+    result that is out of range is permuted again until it is in range (cycle walking: Black and Rogaway, "Ciphers with
     Arbitrary Finite Domains", 2002), on average at most three times more.
     """
 
@@ -68,7 +68,7 @@ class Permutation(Sequence[int]):
         return number
 
     def array(self) -> npt.NDArray[np.int64]:
-        """All of them at once, which is a hundred times faster than one by one: int64, of the shape `(length,)`."""
+        """Return all numbers at once, a hundred times faster than one by one: int64, shape `(length,)`."""
         numbers = self._permute_array(np.arange(self._length, dtype=np.uint64))
         while len(outside := np.flatnonzero(numbers >= self._length)):
             numbers[outside] = self._permute_array(numbers[outside])
@@ -97,7 +97,7 @@ def _mix(number: int) -> int:
 
 
 def _mix_array(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """`_mix` for each of many."""
+    """Apply `_mix` to each of many numbers."""
     numbers = (numbers ^ numbers >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
     numbers = (numbers ^ numbers >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
     mixed: npt.NDArray[np.uint64] = numbers ^ numbers >> np.uint64(31)

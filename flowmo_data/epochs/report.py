@@ -1,4 +1,4 @@
-"""`Report`: what an epoch could not read."""
+"""`Report`: the losses of an epoch."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from flowmo_data.errors import counted
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What an epoch could not read, on one rank: of all its workers that have come to their end of it."""
+    """The losses of an epoch on one rank, from all of its workers that have finished the epoch."""
 
     epoch: int = 0
     is_complete: bool = False
-    """whether all workers have come to the end of the epoch: not where the loop left it before it was told of the end,
-    nor with `repeat=True` where there are more workers than files. A resumed epoch counts from where it was resumed"""
+    """True if all workers have finished the epoch. False if the loop stopped before it saw the end of the epoch, or
+    with `repeat=True` if there are more workers than files. A resumed epoch counts from where it was resumed"""
     skipped: Mapping[str, str] = field(default_factory=dict)
     """files that could not be read, or not to their end: the reason, by absolute path"""
     damaged: Mapping[str, str] = field(default_factory=dict)
-    """files of which something could not be read: what is wrong, by absolute path"""
+    """files with parts that could not be read: the problem, by absolute path"""
     packets_lost: int = 0
     """MPEG audio packets that are missing from the damaged files"""
     seconds_lost: float = 0.0
-    """audio that is missing from the damaged files, that was silence because it could not be decoded, and that was left
-    of files which could not be read any more; of a file that could not be opened nobody knows how much there was"""
+    """audio that is missing from the damaged files, that is silent because it could not be decoded, or that was left in
+    files when they became unreadable; not the audio of files that could not be opened, because its length is unknown"""
 
     def __bool__(self) -> bool:
-        """Whether anything was lost."""
+        """Return whether anything was lost."""
         return bool(self.skipped or self.damaged)
 
     def __str__(self) -> str:

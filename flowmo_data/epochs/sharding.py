@@ -1,10 +1,10 @@
-"""Who am I among ranks and workers, and which part of the work is mine.
+"""The place of this process among ranks and workers, and its part of the work.
 
     order of the epoch     f     b     h     a     e     c     g     d
     shard                  0     1     2     3     0     1     2     3
     rank, worker          0,0   1,0   0,1   1,1   0,0   1,0   0,1   1,1
 
-Here with 2 ranks of 2 workers each.
+This example has 2 ranks of 2 workers each.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Shard:
     worker: int = 0
     """0 to num_workers - 1"""
     num_workers: int = 1
-    """workers of a rank; 1 where the main process does the work"""
+    """workers of a rank; 1 if the main process does the work"""
 
     def __post_init__(self) -> None:
         if not 0 <= self.rank < self.world_size:
@@ -41,7 +41,7 @@ class Shard:
 
     @property
     def index(self) -> int:
-        """0 to count - 1; ranks first, so that they get equally many where files do not divide evenly."""
+        """0 to count - 1. Ranks count first, so that uneven numbers of files are spread over ranks before workers."""
         return self.worker * self.world_size + self.rank
 
     @property
@@ -51,7 +51,7 @@ class Shard:
 
 
 def current_shard(rank: int | None = None, world_size: int | None = None) -> Shard:
-    """The shard of this process: its rank (see `current_rank`) and its place among the DataLoader's workers."""
+    """Return the shard of this process: its rank (see `current_rank`) and its place among the DataLoader's workers."""
     rank, world_size = current_rank(rank, world_size)
     info = get_worker_info()
     worker, num_workers = (0, 1) if info is None else (info.id, info.num_workers)
@@ -59,12 +59,12 @@ def current_shard(rank: int | None = None, world_size: int | None = None) -> Sha
 
 
 def epoch_order(num_files: int, *, seed: int, epoch: int, shuffle: bool) -> Sequence[int]:
-    """The order of all files in an epoch: the same in every rank and worker."""
+    """Return the order of all files in an epoch, the same in every rank and worker."""
     if not shuffle:
         return range(num_files)
     return Permutation(num_files, random_bits(seed, epoch, Purpose.FILE_ORDER))
 
 
 def deal(order: Sequence[int], shard: Shard) -> Iterator[int]:
-    """The part of `order` that is this shard's: every `shard.count`-th, from `shard.index` on."""
+    """Return this shard's part of `order`: every `shard.count`-th, starting at `shard.index`."""
     return (order[place] for place in range(shard.index, len(order), shard.count))

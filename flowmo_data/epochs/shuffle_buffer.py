@@ -1,6 +1,6 @@
-"""The shuffle buffer: what goes in comes out in another order, and waits for about `buffer_size` others.
+"""The shuffle buffer: items come out in another order, each after a wait for about `buffer_size` others.
 
-What it holds are spans, a few integers each, so a large one costs nothing. An item's place is drawn when it leaves:
+It holds spans, a few integers each, so a large buffer costs nothing. An item's place is drawn when it leaves:
 
     items ──► [ . . . . . . . ] ──► one drawn at random; the next item takes its place
 """
@@ -18,12 +18,12 @@ T = TypeVar("T")
 
 
 def shuffled(items: Iterable[T], *, buffer_size: int, bits: np.random.Philox) -> Iterator[T]:
-    """All items, each once, in an order drawn from `bits`.
+    """Yield all items, each once, in an order drawn from `bits`.
 
     Args:
-        items: what to shuffle.
-        buffer_size: how many are held. 1 keeps the order; as many as there are items gives a uniform permutation.
-        bits: where the randomness comes from (`randomness.random_bits`).
+        items: the items to shuffle.
+        buffer_size: number of items to hold. 1 keeps the order; the number of all items gives a uniform permutation.
+        bits: the source of the randomness (`randomness.random_bits`).
     """
     buffer: list[T] = []
     for item in items:

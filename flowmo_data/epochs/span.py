@@ -1,4 +1,4 @@
-"""A frame that is not decoded yet, and the streams that such frames come from."""
+"""Frames that are not decoded yet, and the streams that produce them."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from flowmo_data.tracks import Timeline
 
 
 class Span(NamedTuple):
-    """A frame that is not decoded yet: what the shuffle buffer holds."""
+    """A frame that is not decoded yet, as the shuffle buffer holds it."""
 
     timeline: Timeline
-    """of the file that it is cut from"""
+    """timeline of the file that the frame is cut from"""
     start: int
-    """index of its first sample in the timeline; negative where it begins with padding"""
+    """index of its first sample in the timeline; negative if it begins with padding"""
     stop: int
-    """one past the index of its last sample; past the timeline's end where it ends with padding"""
+    """one past the index of its last sample; past the timeline's end if it ends with padding"""
     place: int = 0
-    """its place in the order of the epoch, where there is an index to tell it"""
+    """its place in the order of the epoch, if there is an index"""
 
     @property
     def num_valid(self) -> int:
-        """Samples of it that are not padding."""
+        """Number of its samples that are not padding."""
         return min(self.stop, self.timeline.num_samples) - max(self.start, 0)
 
 
@@ -33,19 +33,19 @@ class Stream(Protocol):
 
     @property
     def frames_per_epoch(self) -> int | None:
-        """Frames of all ranks, as many in every epoch; None if nobody knows."""
+        """Frames of all ranks, the same number in every epoch; None if unknown."""
 
     @property
     def ranks_end_together(self) -> bool:
-        """Whether all ranks have equally many frames, or no end."""
+        """True if all ranks have the same number of frames, or no end."""
 
     def spans(self, progress: Progress, shard: Shard, frames_per_turn: int) -> Iterator[Span]:
-        """Return a shard's spans of an epoch that are left after `progress`, in the order in which they are emitted.
+        """Return the spans of a shard's epoch that are left after `progress`, in the order in which they are emitted.
 
         Args:
-            progress: the epoch, and how far it is.
+            progress: the epoch, and the progress in it.
             shard: the worker of a rank.
-            frames_per_turn: frames that a worker hands out before it is the next one's turn.
+            frames_per_turn: frames that a worker hands out before the next worker's turn.
 
         Raises:
             AudioFileError: a file cannot be read and `on_error="raise"`.
@@ -56,33 +56,35 @@ class Stream(Protocol):
         """Return the start of the next epoch of an endless stream, after an epoch that ended with `progress`."""
 
     def substitute(self, span: Span, epoch: int, attempt: int) -> Span | None:
-        """Return the span that is emitted in place of one that cannot be read; None for nothing."""
+        """Return the span to emit in place of an unreadable one; None for nothing."""
 
     def has_frames(self, shard: Shard) -> bool:
-        """Return whether a shard ever gets a frame. A worker without ends; a rank without would keep others waiting.
+        """Return whether a shard ever gets a frame.
+
+        A worker without frames ends. A rank without frames would keep the others waiting.
 
         Raises:
-            OptionError: no worker of the rank gets one.
+            OptionError: no worker of the rank gets a frame.
         """
 
     def check_empty_epochs(self, num_epochs: int, shard: Shard) -> None:
-        """Raise `NoReadableFileError` if so many epochs in a row without a frame mean that there is none."""
+        """Raise `NoReadableFileError` if `num_epochs` epochs in a row without a frame mean that there is none."""
 
     def num_frames(self, world_size: int) -> int:
-        """Return the frames of a rank in an epoch.
+        """Return the number of frames of a rank in an epoch.
 
         Raises:
-            TypeError: nobody knows.
+            TypeError: the number is unknown.
         """
 
     def identity(self, shard: Shard, frames_per_turn: int) -> dict[str, Any]:
-        """Return what a worker's state belongs to, for JSON: files, options, ranks, workers and turns."""
+        """Return the identity of a worker's state, for JSON: files, options, ranks, workers and turns."""
 
     def epoch_start(self, epoch: int, layout: Layout) -> Reached:
         """Return the start of an epoch."""
 
     def resumed(self, state: Mapping[str, Any], layout: Layout) -> Reached:
-        """Return the place that a loader's state tells.
+        """Return the position that a loader's state records.
 
         Raises:
             StateError: the state belongs to other files, options or, if that matters, another layout.

@@ -1,4 +1,4 @@
-"""What the user named, as a stream of spans: from an index, or from the files themselves."""
+"""The stream of spans for the user's files: from an index, or from the files themselves."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from flowmo_data.errors import FilesError, OptionError
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
 
 Files = sources.Files | AudioIndex
-"""A folder, a file, a glob, a sequence of these; or an index, or the path of one."""
+"""A folder, a file, a glob or a sequence of these; or an index, or the path of one."""
 
 
 def open_stream(files: Files, options: Options, ledger: Ledger, *, exclude: sources.Exclude | None = None) -> Stream:
-    """The stream of `files`, without those of `exclude`.
+    """Return the stream of `files`, without the files in `exclude`.
 
     Raises:
         FilesError: `files` names nothing.
-        OptionError: an option asks for what only an index can give.
+        OptionError: an option needs an index.
     """
     if isinstance(files, (str, os.PathLike)) and str(files).endswith(INDEX_SUFFIX):
         files = AudioIndex.load(files)
     if isinstance(files, (list, tuple)) and any(str(each).endswith(INDEX_SUFFIX) for each in files):
-        raise FilesError(f"files={files!r}: an index stands alone; give its path, or an AudioIndex")
+        raise FilesError(f"files={files!r}: an index cannot be part of a list; give its path, or an AudioIndex")
     excluded = sources.excluded_paths(exclude)
     if isinstance(files, AudioIndex):
         return IndexedStream(files.without(excluded) if excluded else files, options, ledger)
     if options.shuffle_buffer_size is None:
         raise OptionError(
-            "shuffle_buffer_size=None shuffles all frames of an epoch, which takes an index (flowmo-data index FOLDER "
+            "shuffle_buffer_size=None shuffles all frames of an epoch, which needs an index (flowmo-data index FOLDER "
             "-o corpus.parquet); give one, or a number of frames"
         )
     return FileStream(sources.find_sources(files, excluded=excluded), options, ledger)
