@@ -15,7 +15,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from flowmo_data.decoding import choose_decoder
 from flowmo_data.decoding.batching import Slot, batches, frame_slots
 from flowmo_data.decoding.frames import FrameReader
-from flowmo_data.epochs import Files, Ledger, Options, Position, Progress, Report, Shard, Span, open_stream
+from flowmo_data.epochs import ErrorLog, Files, Options, Position, Progress, Report, Shard, Span, open_stream
 from flowmo_data.epochs.progress import check_state
 from flowmo_data.epochs.sharding import current_shard
 from flowmo_data.errors import AudioFileError
@@ -129,9 +129,9 @@ class StreamingAudioDataset(IterableDataset[Any]):
         if (rank, world_size) != (None, None):
             Shard(*current_rank(rank, world_size))
         self._rank, self._world_size = rank, world_size
-        self._ledger = Ledger(self.options)
-        self.stream = open_stream(files, self.options, self._ledger, exclude=exclude)
-        self._frame_reader = FrameReader(self.options, self.stream, self._ledger)
+        self._error_log = ErrorLog(self.options)
+        self.stream = open_stream(files, self.options, self._error_log, exclude=exclude)
+        self._frame_reader = FrameReader(self.options, self.stream, self._error_log)
         self._clock = EpochClock()
         self._frozen = False
         self._shard: Shard | None = None  # of the current or the last iteration
@@ -190,7 +190,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
         """Emit each frame that is left in an epoch; return the progress, and whether any frame was emitted."""
         has_emitted = False
         work = zip(self.spans(progress, shard), slots, strict=False)
-        with self._ledger.epoch(progress.epoch, shard, self._clock.iteration):
+        with self._error_log.epoch(progress.epoch, shard, self._clock.iteration):
             for decoded in ordered_map(self._frame_reader.decoded, work, threads=self.options.decode_threads):
                 progress = replace(progress, handed_out=progress.handed_out + 1)
                 self._progress = progress
@@ -233,7 +233,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
             epoch: the epoch; None for the one running in this process, or else the last one that a worker has finished.
                 With an index, only rank 0 reports the files that the index lists as bad.
         """
-        return self._ledger.report(epoch, self.rank_and_world_size()[0])
+        return self._error_log.report(epoch, self.rank_and_world_size()[0])
 
     @property
     def frames_per_epoch(self) -> int | None:

@@ -205,8 +205,8 @@ def test_a_worker_that_is_killed_has_told_what_it_knew(folder):
     with pytest.raises(RuntimeError, match="DataLoader worker .* exited unexpectedly|is killed by signal"):
         for _ in loader:
             pass
-    dataset._ledger._read()
-    assert str(folder / "empty.mp3") in dataset._ledger._reported
+    dataset._error_log._read()
+    assert str(folder / "empty.mp3") in dataset._error_log._reported
 
 
 @needs_zoo
@@ -215,7 +215,7 @@ def test_many_epochs_take_little(tmp_path):
     with torch.no_grad():
         for _ in range(3):
             list(dataset)
-    line = max(map(len, dataset._ledger._ends[0, 2]))
+    line = max(map(len, dataset._error_log._ends[0, 2]))
     assert line < 700
 
 

@@ -62,7 +62,7 @@ class _Lost:
         return json.dumps(values)
 
 
-class Ledger:
+class ErrorLog:
     """A collector of file problems: raises or logs each once, totals them per epoch."""
 
     def __init__(self, options: Options, lines: SharedLog | None = None) -> None:
@@ -187,6 +187,10 @@ class Ledger:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["options"], state["lines"])  # type: ignore[misc]
+
+
+Ledger = ErrorLog
+"""its former name, which `decoding.frames` imports"""
 
 
 def _key(path: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from flowmo_data.epochs.error_log import Ledger
+from flowmo_data.epochs.error_log import ErrorLog
 from flowmo_data.epochs.framing import frame_starts
 from flowmo_data.epochs.options import Options
 from flowmo_data.epochs.progress import VERSION, Layout, Position, Progress, check_state, deal_batches
@@ -63,8 +63,8 @@ class FileStream:
     frames_per_epoch = None
     """unknown"""
 
-    def __init__(self, sources: Sources, options: Options, ledger: Ledger) -> None:
-        self._sources, self._options, self._ledger = sources, options, ledger
+    def __init__(self, sources: Sources, options: Options, error_log: ErrorLog) -> None:
+        self._sources, self._options, self._error_log = sources, options, error_log
 
     @property
     def ranks_end_together(self) -> bool:
@@ -170,9 +170,9 @@ class FileStream:
         for index in mine:
             tried += 1
             try:
-                timeline = as_wanted(self._track(index), self._options, self._ledger, epoch)
+                timeline = as_wanted(self._track(index), self._options, self._error_log, epoch)
             except AudioFileError as error:
-                self._ledger.refuse(error, epoch)
+                self._error_log.refuse(error, epoch)
             else:
                 num_read += 1
                 yield index, timeline
@@ -212,7 +212,7 @@ class FileStream:
                 yield Span(timeline, start, start + options.samples_per_frame)
 
 
-def as_wanted(track: Track, options: Options, ledger: Ledger, epoch: int) -> Timeline:
+def as_wanted(track: Track, options: Options, error_log: ErrorLog, epoch: int) -> Timeline:
     """Return a track at the dataset's rate, and report its damage.
 
     Raises:
@@ -223,5 +223,5 @@ def as_wanted(track: Track, options: Options, ledger: Ledger, epoch: int) -> Tim
     if len(timeline.parts) < len(track.parts):
         damage.append(f"its parts that are not at sr={options.sr} are skipped")
     if damage:
-        ledger.note_damage(track.path, "; ".join(damage), track.losses, epoch)
+        error_log.note_damage(track.path, "; ".join(damage), track.losses, epoch)
     return timeline

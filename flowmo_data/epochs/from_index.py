@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flowmo_data.epochs.error_log import Ledger
+from flowmo_data.epochs.error_log import ErrorLog
 from flowmo_data.epochs.from_files import as_wanted
 from flowmo_data.epochs.options import Options
 from flowmo_data.epochs.plan import EpochPlan, frames_per_epoch
@@ -73,8 +73,8 @@ class IndexedStream:
 
     ranks_end_together = True
 
-    def __init__(self, index: AudioIndex, options: Options, ledger: Ledger) -> None:
-        self.index, self._options, self._ledger = index, options, ledger
+    def __init__(self, index: AudioIndex, options: Options, error_log: ErrorLog) -> None:
+        self.index, self._options, self._error_log = index, options, error_log
         self._plan = lru_cache(maxsize=1)(self._make_plan)
 
     @cached_property
@@ -193,7 +193,7 @@ class IndexedStream:
         """Report the file problems that the index knows."""
         columns, options = self.index.columns, self._options
         for file, reason in columns.bad_files().items():
-            self._ledger.refuse(AudioFileError.of(columns.path(file), reason), epoch)
+            self._error_log.refuse(AudioFileError.of(columns.path(file), reason), epoch)
         odd = set(columns.damaged_files())
         if options.on_other_rate == "resample":
             odd.update(columns.files_not_resampled(options.sr))
@@ -201,12 +201,12 @@ class IndexedStream:
             odd.update(columns.files_at_other_rates(options.sr))
         for file in sorted(odd):
             try:
-                as_wanted(columns.track(file), options, self._ledger, epoch)
-            except AudioFileError as error:
-                self._ledger.refuse(error, epoch)
+                as_wanted(columns.track(file), options, self._error_log, epoch)
+            except SampleRateError as error:
+                self._error_log.refuse(error, epoch)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"index": self.index, "_options": self._options, "_ledger": self._ledger}
+        return {"index": self.index, "_options": self._options, "_error_log": self._error_log}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["index"], state["_options"], state["_ledger"])  # type: ignore[misc]
+        self.__init__(state["index"], state["_options"], state["_error_log"])  # type: ignore[misc]

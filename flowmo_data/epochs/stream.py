@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from flowmo_data import sources
-from flowmo_data.epochs.error_log import Ledger
+from flowmo_data.epochs.error_log import ErrorLog
 from flowmo_data.epochs.from_files import FileStream
 from flowmo_data.epochs.from_index import IndexedStream
 from flowmo_data.epochs.options import Options
@@ -17,7 +17,9 @@ Files = sources.Files | AudioIndex
 """A folder, a file, a glob or a sequence of these; or an index, or the path of one."""
 
 
-def open_stream(files: Files, options: Options, ledger: Ledger, *, exclude: sources.Exclude | None = None) -> Stream:
+def open_stream(
+    files: Files, options: Options, error_log: ErrorLog, *, exclude: sources.Exclude | None = None
+) -> Stream:
     """Return the stream of `files`, without the files in `exclude`.
 
     Raises:
@@ -30,10 +32,10 @@ def open_stream(files: Files, options: Options, ledger: Ledger, *, exclude: sour
         raise FilesError(f"files={files!r}: an index cannot be part of a list; give its path, or an AudioIndex")
     excluded = sources.excluded_paths(exclude)
     if isinstance(files, AudioIndex):
-        return IndexedStream(files.without(excluded) if excluded else files, options, ledger)
+        return IndexedStream(files.without(excluded) if excluded else files, options, error_log)
     if options.shuffle_buffer_size is None:
         raise OptionError(
             "shuffle_buffer_size=None shuffles all frames of an epoch, which needs an index (flowmo-data index FOLDER "
             "-o corpus.parquet); give one, or a number of frames"
         )
-    return FileStream(sources.find_sources(files, excluded=excluded), options, ledger)
+    return FileStream(sources.find_sources(files, excluded=excluded), options, error_log)
