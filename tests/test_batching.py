@@ -128,6 +128,6 @@ def test_a_state_of_batches_goes_on_at_the_next(folder):
 def test_batches_of_batches_are_refused(tmp_path, num_workers):
     make_ramps(tmp_path, [50, 70])
     dataset = StreamingAudioDataset(tmp_path, samples_per_frame=16, batch_size=2)
-    with pytest.raises(OptionError, match="batches of batches: take DataLoader.dataset, batch_size=None."):
+    with pytest.raises(OptionError, match="batches of batches: use DataLoader.dataset, batch_size=None."):
         next(iter(DataLoader(dataset, batch_size=4, num_workers=num_workers)))
     assert next(iter(DataLoader(dataset, batch_size=None, num_workers=num_workers))).shape == (2, 2, 16)

@@ -215,7 +215,7 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 assert not dataset.report().skipped, dataset.report()
 """,
     )
-    assert re.search(r"has as many files open as it may, \d+; allow it more \(ulimit -n 4096\)$", done.stdout)
+    assert re.search(r"has reached its limit of \d+ open files; raise the limit \(ulimit -n 4096\)$", done.stdout)
 
 
 def test_memory_that_runs_out_in_a_worker_is_an_error_in_the_main_process(folder, tmp_path):

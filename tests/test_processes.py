@@ -22,7 +22,7 @@ def test_the_order_is_that_of_the_items(num_processes):
 
 
 def test_a_process_that_dies_is_an_error_that_says_what_to_do():
-    with pytest.raises(FlowmoDataError, match="a process that read files has died.*take fewer"):
+    with pytest.raises(FlowmoDataError, match="a process that read files has died.*use fewer"):
         list(process_map(double, [1, -1, 3], num_processes=1))
 
 

@@ -1,7 +1,7 @@
-"""Memory for batches, used again when the last view of a batch is gone.
+"""Memory for batches, reused when the last view of a batch is gone.
 
-A fresh batch of 50 MB costs 21 ms of page faults in the main process and 36 ms in a worker, where torch makes a new
-shared-memory file for each (docs/benchmarks.md); decoding what goes into it takes 90 ms. Recycled, both cost nothing.
+A fresh batch of 50 MB costs 21 ms of page faults in the main process. In a worker it costs 36 ms, because torch makes a
+new shared-memory file for each (docs/benchmarks.md). Decoding into it takes 90 ms. Recycled memory costs nothing.
 
     worker                                    main process
     take ──► fill ──► pickled: "in use" ────► mapped: a plain tensor ──► its last view dies
@@ -9,8 +9,8 @@ shared-memory file for each (docs/benchmarks.md); decoding what goes into it tak
       └─────────────────────── free: a byte behind the data ◄──────────────────┘
 
 A batch made in a worker is pickled as the descriptor of its memory (a memfd, which multiprocessing sends), and becomes
-a plain tensor over the same memory. If there is no memfd (macOS), or the descriptor cannot be sent, torch's own sharing
-moves the batch.
+a plain tensor over the same memory. If there is no memfd (macOS), or the descriptor cannot be sent, the batch moves by
+torch's own sharing.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ from flowmo_data.runtime.resources import HAS_MEMORY_FILES, open_memory_file, ou
 
 _FREE, _IN_USE = 0, 1
 _NOT_TRACKED: Any = {"trackfd": False} if sys.version_info >= (3, 13) else {}
-"""for a map to hold no descriptor of its own; in earlier versions each batch that lives holds one"""
+"""keeps a map from holding its own descriptor; in earlier versions each living batch holds one"""
 
 
 class _Block:
-    """A stretch of memory: room for data, and a byte behind it that says whether another process uses it."""
+    """A stretch of memory: room for data, and a byte behind it that marks use by another process."""
 
     def __init__(self, capacity: int, *, shared: bool) -> None:
         self.capacity = capacity
@@ -54,11 +54,11 @@ class _Block:
             if shared:
                 os.ftruncate(self.descriptor, size)
                 self.memory = mmap.mmap(self.descriptor, size)
-            else:  # private: after a fork, each process has its own copy, as of any other tensor
+            else:  # private: after a fork, each process has its own copy, as with any other tensor
                 self.memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         except OSError as error:
             raise out_of("memory for a batch", error) from error
-        if hasattr(mmap, "MADV_HUGEPAGE"):  # a fault for every 2 MB and not for every 4 kB, where the kernel allows it
+        if hasattr(mmap, "MADV_HUGEPAGE"):  # one fault per 2 MB, not per 4 kB, if the kernel allows it
             with suppress(OSError):
                 self.memory.madvise(mmap.MADV_HUGEPAGE)
 
@@ -72,28 +72,26 @@ class _Block:
 
 
 class BatchMemory:
-    """Gives tensors whose memory was that of tensors it gave before, wherever these are gone."""
+    """A source of tensors that reuses the memory of its earlier tensors when they are gone."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self._blocks: dict[tuple[int, bool], list[_Block]] = {}  # not in use here, by size and whether others may be
-        self._in_use: dict[int, tuple[weakref.ref[Any], _Block]] = {}
-        self._gone: deque[weakref.ref[Any]] = deque()
-        self._lock = threading.Lock()
+        self._blocks: dict[tuple[int, bool], list[_Block]] = {}  # not in use here, by size and sharing
+        self._lock = threading.RLock()  # a finalizer may run anywhere, also inside these methods
 
     def take(self, shape: Sequence[int], dtype: torch.dtype, *, leaves: bool = True) -> torch.Tensor:
-        """An uninitialised contiguous tensor.
+        """Return an uninitialised contiguous tensor.
 
         Args:
             shape: its shape.
             dtype: its dtype.
-            leaves: whether it is for the main process, if this is a worker.
+            leaves: whether the tensor goes to the main process, if this is a worker.
         """
         shared = leaves and get_worker_info() is not None
         if shared and not HAS_MEMORY_FILES:
             return torch.empty(*shape, dtype=dtype)
         data_bytes = prod(shape) * dtype.itemsize
-        capacity = 1 << (data_bytes - 1).bit_length()  # few sizes: an epoch's last batch finds a block as well
+        capacity = 1 << (data_bytes - 1).bit_length()  # few sizes, so that an epoch's last batch finds a block too
         block = self._free_block(capacity, shared=shared) or _Block(capacity, shared=shared)
         array = np.frombuffer(block.memory, np.uint8, data_bytes)
         # deque.append runs no Python code. In a finalizer that does, Python would lose an interrupt (Ctrl-C).
@@ -113,14 +111,20 @@ class BatchMemory:
                     return blocks.pop(index)
         return None
 
+    def _give_back(self, block: _Block) -> None:
+        if os.getpid() != self.pid:  # a fork: the lock may be held by a thread that does not exist here
+            return
+        with self._lock:
+            self._blocks[block.capacity, block.descriptor >= 0].append(block)
+
 
 _of_this_process = BatchMemory()
 
 
 def batch_memory() -> BatchMemory:
-    """This process's batch memory: one for all datasets, that stays while a worker's last batches are on their way."""
+    """Return this process's batch memory: one for all datasets, kept while a worker's last batches are on their way."""
     global _of_this_process  # noqa: PLW0603
-    if _of_this_process.pid != os.getpid():  # what was inherited by a fork is the parent's
+    if _of_this_process.pid != os.getpid():  # memory that a fork inherits belongs to the parent
         _of_this_process = BatchMemory()
     return _of_this_process
 
@@ -136,9 +140,9 @@ def item_bits(tensor: torch.Tensor) -> npt.NDArray[Any]:
 
 
 class MarkedTensor(torch.Tensor):
-    """A tensor whose type tells the DataLoader's collate function what to do with it.
+    """A tensor with a type that the DataLoader's collate function handles in its own way.
 
-    It is a plain tensor in all else: whatever is computed from it, copied, or loaded after it was saved, is one.
+    In all else it is a plain tensor. Anything computed from it, copied, or loaded after it was saved is a plain tensor.
     """
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
@@ -151,27 +155,27 @@ class MarkedTensor(torch.Tensor):
 
 
 class Batch(MarkedTensor):
-    """A batch that crosses from a worker to the main process without a copy, and that no DataLoader may batch again."""
+    """A batch that moves from a worker to the main process without a copy, and that no DataLoader may batch again."""
 
     _block: _Block | None
 
     @classmethod
     def over(cls, tensor: torch.Tensor, block: _Block | None) -> Batch:
-        """Return the tensor as a batch; `block` is the shared memory that it lies in, if it lies in such."""
+        """Return the tensor as a batch; `block` is the shared memory that holds it, or None."""
         batch = tensor.as_subclass(cls)
         batch._block = block
         return batch
 
 
 def head(batch: torch.Tensor, length: int) -> torch.Tensor:
-    """Return the first `length` items of a batch, as a batch that crosses from a worker as the whole would."""
+    """Return the first `length` items of a batch, as a batch that leaves a worker in the same way."""
     return Batch.over(batch[:length], batch._block) if isinstance(batch, Batch) else batch[:length]
 
 
 def _refuse_to_collate(*_: Any, **__: Any) -> Any:
     raise OptionError(
         "batch_size= is set for the dataset and for the DataLoader, which would give batches of batches: "
-        "take DataLoader(dataset, batch_size=None), or leave the dataset's out"
+        "use DataLoader(dataset, batch_size=None), or leave out the dataset's batch_size"
     )
 
 
@@ -191,7 +195,7 @@ def _reduce(batch: Batch) -> tuple[Any, ...]:
 
 
 def _receive(shared: Any, capacity: int, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-    """Return a tensor over the memory of another process's batch."""
+    """Return a tensor over the memory of a batch from another process."""
     descriptor = shared.detach()
     try:
         memory = mmap.mmap(descriptor, capacity + 1, **_NOT_TRACKED)
@@ -203,7 +207,7 @@ def _receive(shared: Any, capacity: int, shape: tuple[int, ...], dtype: torch.dt
 
 
 def _release(memory: mmap.mmap, capacity: int, pid: int) -> None:
-    if os.getpid() == pid:  # a fork has a copy of the tensor, which is not the one in use
+    if os.getpid() == pid:  # a fork has a copy of the tensor: its end does not free the block
         memory[capacity] = _FREE
 
 

@@ -1,16 +1,16 @@
-"""Which epoch an iteration belongs to, agreed between a dataset's copies in the main process and in its workers.
+"""The epoch of each iteration, agreed between a dataset's copies in the main process and in its workers.
 
-The main process does not learn when a DataLoader starts its workers on a new epoch, and they start in any order. So all
-of them write to one log, and each works out the same from its lines, in their order:
+The main process does not notice when a DataLoader starts its workers on a new epoch, and they start in any order. So
+all of them write to one log, and each derives the same result from its lines, in their order:
 
     ["set", RANK, EPOCH]                              `set` was called: this epoch is next
     ["begin", RANK, ITERATION, WORKER, SETS, EPOCH]   a worker begins an iteration, at EPOCH if that is not null
-    ["at", RANK, WORKER, SETS, EPOCH]                 an iteration has come to an epoch
+    ["at", RANK, WORKER, SETS, EPOCH]                 an iteration has reached an epoch
 
-The first worker to begin an iteration gives it the next epoch; the others find its line before theirs. SETS counts the
-`set` calls that the writer knew of: a line from before a `set` does not move what is next.
+The first worker that begins an iteration gives it the next epoch; the others find its line before theirs. SETS is the
+number of `set` calls that the writer knew of: a line from before a `set` does not change the next epoch.
 
-A dataset may be made before ranks are forked or spawned from one process, so each line names its rank; null is all.
+A dataset may be made before ranks are forked or spawned from one process, so each line names its rank; null means all.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from flowmo_data.runtime.shared_log import SharedLog
 
 _MOST_EPOCHS = 1 << 32
 _ITERATIONS_KEPT = 16
-"""a slow worker may begin an iteration when others are in a later one"""
+"""number of iterations to remember: a slow worker may begin one when others are in a later one"""
 
 
 @dataclass
 class _Row:
-    """What the lines of a rank come to."""
+    """The state of a rank, as derived from its lines."""
 
     sets: int = 0
     least: int = 0
-    """the epoch that was set last"""
+    """the epoch of the last `set`"""
     after: dict[int, int] = field(default_factory=dict)
-    """by worker: the epoch after that of its last iteration"""
+    """the epoch after that of the last iteration, by worker"""
     iterations: dict[int, tuple[int, set[int]]] = field(default_factory=dict)
-    """by iteration: its epoch, and the workers that have begun it"""
+    """the epoch of an iteration and the workers that have begun it, by iteration"""
 
     @property
     def upcoming(self) -> int:
@@ -52,7 +52,7 @@ class _Row:
 
     def begin(self, iteration: int, worker: int, sets: int, given: int | None) -> None:
         epoch, workers = self.iterations.pop(iteration, (0, {worker}))
-        if worker in workers:  # the first of its iteration; or its seed came before
+        if worker in workers:  # the first of its iteration; or its seed has occurred before
             epoch, workers = self.upcoming if given is None else given, set()
         self.iterations[iteration] = epoch, workers | {worker}
         if len(self.iterations) > _ITERATIONS_KEPT:
@@ -65,7 +65,7 @@ class _Row:
 
 
 class EpochClock:
-    """Gives each iteration its epoch: 0 for the first, then one more each time, or the one that `set` says.
+    """A clock that gives each iteration its epoch: 0 for the first, then one more each time, or the one from `set`.
 
     Its methods take the rank and the number of ranks. A process that is alone counts for all ranks
     that descend from it.
@@ -76,18 +76,18 @@ class EpochClock:
         self._origin: dict[int | None, _Row] = {None: _Row()}  # before the first line
         self._rows, self._place = copy.deepcopy(self._origin), 0
         self._seen_sets = 0
-        self._begun = 0  # iterations of this worker
+        self._begun = 0  # number of iterations that this worker has begun
         self.iteration = 0
-        """a number that the workers share that began the last iteration here"""
+        """number of the last iteration here, the same in all of its workers"""
 
     def set(self, epoch: int, rank: int = 0, world_size: int = 1) -> None:
-        """Make `epoch` that of the next iteration, in this process and in all its workers.
+        """Make `epoch` the epoch of the next iteration, in this process and in all its workers.
 
         Raises:
-            OptionError: the epoch is not a whole number from 0 on.
+            OptionError: the epoch is not a whole number, 0 or greater.
         """
         if isinstance(epoch, bool) or not isinstance(epoch, int) or not 0 <= epoch < _MOST_EPOCHS:
-            raise OptionError(f"epoch={epoch!r}: an epoch is a whole number from 0 on")
+            raise OptionError(f"epoch={epoch!r}: an epoch is a whole number, 0 or greater")
         self._seen_sets = self._row(rank).sets + 1
         self._write("set", _named(rank, world_size), epoch)
 
@@ -95,7 +95,7 @@ class EpochClock:
         """Return the epoch of the iteration that begins now."""
         info = get_worker_info()
         if info is not None:
-            if self._begun:  # a worker that was just started goes by the epoch that was set before
+            if self._begun:  # a new worker uses the epoch that was set before its start
                 self._seen_sets = self._row(rank).sets
             return self._agreed(info, rank, world_size)
         self.iteration += 1
@@ -104,7 +104,7 @@ class EpochClock:
         return epoch
 
     def begin_at(self, epoch: int, rank: int = 0, world_size: int = 1) -> None:
-        """Begin an iteration at `epoch`, which comes from a state."""
+        """Begin an iteration at `epoch`, taken from a state."""
         info = get_worker_info()
         if info is None:
             self.iteration += 1
@@ -113,7 +113,7 @@ class EpochClock:
             self._agreed(info, rank, world_size, epoch)
 
     def went_on(self, epoch: int, rank: int = 0, world_size: int = 1) -> None:
-        """Note that the iteration that runs here has come to `epoch` by itself."""
+        """Record that the current iteration has reached `epoch` by itself."""
         self._count(epoch, rank, world_size)
 
     def upcoming(self, rank: int = 0) -> int:
@@ -121,7 +121,7 @@ class EpochClock:
         return self._row(rank).upcoming
 
     def _agreed(self, info: Any, rank: int, world_size: int = 1, epoch: int | None = None) -> int:
-        """Begin an iteration as a worker; return its epoch, which all its workers have."""
+        """Begin an iteration as a worker; return its epoch, the same in all workers of the iteration."""
         number = hash((info.seed - info.id, info.num_workers, self._seen_sets, self._begun))
         self.iteration = number & 0x7FFF_FFFF
         self._begun += 1
@@ -137,7 +137,7 @@ class EpochClock:
         self._shared.append(json.dumps([kind, rank, *values]))
 
     def _row(self, rank: int) -> _Row:
-        """Return a rank's row, after all lines that there are."""
+        """Return a rank's row, updated with all lines so far."""
         lines, self._place = self._shared.read_from(self._place)
         for line in lines:
             kind, named, *values = json.loads(line)

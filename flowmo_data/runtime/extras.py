@@ -1,4 +1,4 @@
-"""Packages that only some uses need, imported when they are needed."""
+"""Packages that only some features need, imported on demand."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _INSTALL = {
 
 
 def import_extra(module: str, *, user: str) -> Any:
-    """Import a module that the base install does not bring.
+    """Import a module that the base install does not include.
 
     Args:
-        module: its whole name.
-        user: the use that needs it, for the message.
+        module: its full name.
+        user: the feature that needs it, for the message.
 
     Raises:
         MissingPackageError: its package is not installed, or does not import.

@@ -1,8 +1,7 @@
-"""Processes that an interrupt ends at once, and cores to run them on.
+"""Processes that an interrupt ends at once, and the number of cores to run them on.
 
-An interrupt (Ctrl-C) that comes while a process forks is lost: Python reports what its handlers at forks raise, and
-goes on. One that comes to a process while it imports ends it with a traceback of that. So interrupts are held back
-while processes are started.
+An interrupt (Ctrl-C) during a fork is lost: Python prints the exceptions of its fork handlers, and goes on. An
+interrupt during the imports of a process ends it with a traceback. So interrupts are held back while processes start.
 """
 
 from __future__ import annotations
@@ -26,28 +25,28 @@ T = TypeVar("T")
 
 
 def num_cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def process_map(function: Callable[[S], T], items: Iterable[S], *, num_processes: int) -> Iterator[T]:
-    """`map(function, items)` in processes; the same results in the same order.
+    """Yield the results of `map(function, items)`, computed in processes, in the same order.
 
-    An interrupt (Ctrl-C) reaches this process alone, which ends the others: none of them prints a traceback, and nobody
-    waits for what they are at.
+    An interrupt (Ctrl-C) reaches only this process, which ends the others. None of them prints a traceback, and their
+    current work is not waited for.
 
     Args:
-        function: what to do; it and the items must pickle.
-        items: what to do it to; all are taken at once.
+        function: the function to call; it and the items must pickle.
+        items: its arguments; all are read at once.
         num_processes: 0 does everything in this process.
 
     Raises:
-        ResourceError: a process has died, as it does when memory is short.
+        ResourceError: a process has died, as happens when memory is short.
     """
     if not num_processes:
         yield from map(function, items)
         return
-    context = multiprocessing.get_context("spawn")  # forks do not mix with threads, and a progress bar has one
+    context = multiprocessing.get_context("spawn")  # forks do not mix with threads, and a progress bar uses one
     with ProcessPoolExecutor(num_processes, mp_context=context) as pool:
         try:
             with interrupts_held_back():
@@ -56,8 +55,8 @@ def process_map(function: Callable[[S], T], items: Iterable[S], *, num_processes
                 yield results.popleft().result()
         except BrokenProcessPool as error:
             raise ResourceError(
-                "a process that read files has died, for want of memory perhaps; take fewer (--workers, num_workers=), "
-                "or 0 to read them in this one"
+                "a process that read files has died, perhaps for lack of memory; use fewer (--workers, num_workers=), "
+                "or 0 to read them in this process"
             ) from error
         except BaseException:
             for process in list((pool._processes or {}).values()):
@@ -67,18 +66,19 @@ def process_map(function: Callable[[S], T], items: Iterable[S], *, num_processes
 
 @contextmanager
 def interrupts_held_back() -> Iterator[None]:
-    """An interrupt that comes inside is raised at the end; processes started inside get none until they want them.
+    """Hold interrupts back until the block ends, and raise them then.
 
-    Elsewhere than in the main thread, which is where Python handles signals, nothing is held back.
+    Processes started in the block receive no interrupts until they unblock them. Python handles signals in the main
+    thread, so in any other thread nothing is held back.
     """
     handler = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or handler is None:
         yield
         return
-    resource_tracker.ensure_running()  # would let interrupts through again when it starts
+    resource_tracker.ensure_running()  # its start lets interrupts through, so it comes first
     held_back: list[int] = []
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which new processes inherit
-    signal.signal(signal.SIGINT, lambda number, _: held_back.append(number))  # for what comes to other threads
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # new processes inherit it
+    signal.signal(signal.SIGINT, lambda number, _: held_back.append(number))  # for interrupts that reach other threads
     try:
         yield
     finally:
@@ -89,13 +89,13 @@ def interrupts_held_back() -> Iterator[None]:
 
 
 class LettingInterruptsThrough:
-    """A DataLoader's `worker_init_fn` for workers that are started with interrupts held back."""
+    """A DataLoader's `worker_init_fn` for workers that start while interrupts are held back."""
 
     def __init__(self, init: Callable[[int], Any] | None) -> None:
         self._init, self._handler = init, signal.getsignal(signal.SIGINT)
 
     def __call__(self, worker: int) -> None:
-        """Handle interrupts as the main process does; then what the user wants to be done."""
+        """Handle interrupts as the main process does, then run the user's `worker_init_fn`."""
         if self._handler is not None:  # None: it was not set from Python
             signal.signal(signal.SIGINT, self._handler)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -103,9 +103,10 @@ class LettingInterruptsThrough:
             self._init(worker)
 
     def __getstate__(self) -> dict[str, Any]:
-        """For a spawned worker. A handler of the user's need not pickle (asyncio's does not), or drags much along.
+        """Return the state for a spawned worker, without a handler of the user.
 
-        Such a worker ignores interrupts: that handler decides in the main process, whose end ends the worker.
+        Such a handler may not pickle (asyncio's does not), or may pull in many other objects. The worker then ignores
+        interrupts: the handler decides in the main process, and the end of that process ends the worker.
         """
         pythons = (None, signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler)
         return {**self.__dict__, "_handler": self._handler if self._handler in pythons else signal.SIG_IGN}

@@ -1,4 +1,4 @@
-"""Which rank this process is, and what ranks find out together."""
+"""The rank of this process, and values that ranks exchange."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ T = TypeVar("T")
 
 
 def current_rank(rank: int | None = None, world_size: int | None = None) -> tuple[int, int]:
-    """Rank and number of ranks: as given, else torch.distributed's, else RANK and WORLD_SIZE, else 0 of 1.
+    """Return rank and number of ranks: as given, else from torch.distributed, else RANK and WORLD_SIZE, else 0 of 1.
 
     Raises:
-        OptionError: only one of the two is given, or the environment's are no numbers that fit.
+        OptionError: only one of the two is given, or the environment has values that are not numbers.
     """
     if rank is not None and world_size is not None:
         return rank, world_size
@@ -40,14 +40,14 @@ def current_rank(rank: int | None = None, world_size: int | None = None) -> tupl
 
 
 class Ranks:
-    """The ranks of `torch.distributed`; one, where that is not initialised.
+    """The ranks of `torch.distributed`; only one if that is not initialised.
 
-    They talk over gloo, on the CPU: whether there is another batch is asked while the GPU computes.
+    They communicate over gloo, on the CPU, because they agree on the next batch while the GPU computes.
     """
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """Number of ranks."""
         there = distributed.is_available() and distributed.is_initialized()
         return distributed.get_world_size() if there else 1
 
@@ -56,7 +56,7 @@ class Ranks:
         return distributed.new_group(backend="gloo")
 
     def gather(self, own: T) -> list[T]:
-        """What every rank gives, in the order of ranks."""
+        """Return the values of all ranks, in rank order."""
         if self.count == 1:
             return [own]
         gathered: list[Any] = [None] * self.count
@@ -64,7 +64,7 @@ class Ranks:
         return gathered
 
     def while_all_have_one(self, items: Iterator[T]) -> Iterator[T]:
-        """Items until the first rank has none."""
+        """Yield items until the first rank has none."""
         if self.count == 1:
             yield from items
             return

@@ -1,4 +1,4 @@
-"""What a process can run out of, which is no fault of the file that it wanted to read; and files in memory."""
+"""Resources that a process can run out of, without the fault of any file; and files in memory."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import resource
 from flowmo_data.errors import ResourceError
 
 HAS_MEMORY_FILES = hasattr(os, "memfd_create")
-"""Linux has; macOS has not"""
+"""True on Linux, False on macOS"""
 
 SHORT_OF = {
-    errno.EMFILE: "this process has as many files open as it may, {limit}; allow it more (ulimit -n 4096)",
+    errno.EMFILE: "this process has reached its limit of {limit} open files; raise the limit (ulimit -n 4096)",
     errno.ENFILE: "the system has too many files open",
-    errno.ENOMEM: "the system has no more memory: take fewer workers, or a smaller batch_size or prefetch_factor",
+    errno.ENOMEM: "the system has no more memory: use fewer workers, or a smaller batch_size or prefetch_factor",
 }
 
 
 def open_memory_file() -> int:
-    """The descriptor of a new file without a name, in memory.
+    """Return the descriptor of a new file without a name, in memory.
 
     Raises:
-        ResourceError: there can be no more of them.
+        ResourceError: no more files can be opened.
     """
     try:
         return os.memfd_create("flowmo_data")
@@ -31,7 +31,7 @@ def open_memory_file() -> int:
 
 
 def out_of(what: str, error: OSError) -> ResourceError:
-    """The error for something that cannot be had now."""
+    """Return the error for a resource that is not available now."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     reason = SHORT_OF.get(error.errno or 0, error.strerror or str(error)).format(limit=limit)
-    return ResourceError(f"{what} cannot be had: {reason}")
+    return ResourceError(f"{what} is not available: {reason}")

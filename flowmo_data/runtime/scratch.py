@@ -1,6 +1,6 @@
 """Memory that a thread decodes into, again and again.
 
-A fresh 1.5 MB array costs a page fault every 4 kB, which is up to a fifth of what decoding into it costs.
+A fresh 1.5 MB array costs a page fault every 4 kB, up to a fifth of the cost of decoding into it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ _local = threading.local()
 
 
 def scratch(rows: int, columns: int, *, name: str = "decoded") -> npt.NDArray[np.float32]:
-    """This thread's buffer of that name as an array of the shape `(rows, columns)`, contiguous, its content arbitrary.
+    """Return this thread's buffer of that name as an array `(rows, columns)`, contiguous, with arbitrary content.
 
-    What the thread was given under that name before is overwritten: who wants to keep samples copies them out first.
+    It overwrites the thread's last array of that name. To keep samples, copy them out first.
     """
     size = rows * columns
     buffer: npt.NDArray[np.float32] | None = getattr(_local, name, None)

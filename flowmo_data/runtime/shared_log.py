@@ -1,8 +1,8 @@
-"""Lines that several processes append to and any of them can read: how workers tell the main process things.
+"""Lines that several processes append to and any of them can read, so that workers can report to the main process.
 
-The DataLoader has no way for that. So the main process opens a file that has no name, in memory where the system has
-such files, and hands it on to its workers. Nothing has to be cleaned up, nothing waits for a reader, and what a worker
-wrote is there after it was killed.
+The DataLoader has no channel for this. So the main process opens a file without a name, in memory if the system has
+such files, and passes it to its workers. Nothing has to be cleaned up, nothing waits for a reader, and the lines of a
+worker remain after it is killed.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ _CHUNK_BYTES = 1 << 20
 
 
 class SharedLog:
-    """Lines of text, of all processes that descend from the one that made them. A plain copy begins empty."""
+    """Lines of text from all processes that descend from the creator of the log. A plain copy begins empty."""
 
     def __init__(self) -> None:
         self._open(_nameless_file())
 
     def _open(self, descriptor: int) -> None:
         self._descriptor, self._num_read = descriptor, 0
-        weakref.finalize(self, os.close, descriptor).atexit = False  # iterations may end after that
+        weakref.finalize(self, os.close, descriptor).atexit = False  # iterations may end after exit handlers
 
     def append(self, line: str) -> None:
-        """Add a line of ASCII behind those of all processes."""
-        os.write(self._descriptor, line.encode("ascii") + b"\n")  # O_APPEND: nobody writes in between
+        """Add a line of ASCII after the lines of all processes."""
+        os.write(self._descriptor, line.encode("ascii") + b"\n")  # O_APPEND: no other process writes in between
 
     def read_new(self) -> list[str]:
         """Return the lines that this process has not read yet, in the order in which they were added."""
@@ -40,12 +40,12 @@ class SharedLog:
         return lines
 
     def read_from(self, place: int) -> tuple[list[str], int]:
-        """Return the lines from a byte of the log on, and the byte after the last of them."""
+        """Return the lines from byte `place` of the log on, and the end of the last of them."""
         data, chunk = b"", b"-"
         while chunk:
             chunk = os.pread(self._descriptor, _CHUNK_BYTES, place + len(data))
             data += chunk
-        whole = data[: data.rfind(b"\n") + 1]  # the last may be being written
+        whole = data[: data.rfind(b"\n") + 1]  # the last line may be incomplete
         return whole.decode("ascii").splitlines(), place + len(whole)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -11,18 +11,18 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 _AHEAD = 2
-"""results per thread that may lie ready or in work"""
+"""number of results per thread that may be ready or in progress"""
 
 
 def ordered_map(function: Callable[[S], T], items: Iterable[S], *, threads: int) -> Iterator[T]:
-    """`map(function, items)` with the work done ahead in threads; the same results in the same order.
+    """Yield the results of `map(function, items)`, computed ahead in threads, in the same order.
 
-    What `function` or `items` raises comes out after the results of what came before it. When the iterator is closed or
+    An exception of `function` or `items` is raised after all results before it. When the iterator is closed or
     dropped, its threads have ended.
 
     Args:
-        function: what to do; it runs in several threads at once.
-        items: what to do it to; consumed in the calling thread, at most 2 x `threads` ahead.
+        function: the function to call; it runs in several threads at once.
+        items: its arguments; read in the calling thread, at most 2 x `threads` ahead.
         threads: 0 does everything in the calling thread.
     """
     if not threads:
@@ -42,7 +42,7 @@ def ordered_map(function: Callable[[S], T], items: Iterable[S], *, threads: int)
 
 
 def _submitted(pool: ThreadPoolExecutor, function: Callable[[S], T], items: Iterable[S]) -> Iterator[Future[T]]:
-    """The work on each item, begun; where `items` raises, one more that has failed with that."""
+    """Start the work on each item and yield it; if `items` raises, yield one more that fails with that exception."""
     try:
         for item in items:
             yield pool.submit(function, item)
