@@ -74,7 +74,7 @@ def test_what_is_no_list_is_refused(folder, tmp_path):
         StreamingAudioDataset(folder, exclude=tmp_path / "none.txt")
     with pytest.raises(FilesNotFoundError, match="this list of files cannot be read"):
         StreamingAudioDataset(folder, exclude=folder)
-    with pytest.raises(FilesTypeError, match=r"ramp_000.wav': this is no list of files.*exclude=\[path\]"):
+    with pytest.raises(FilesTypeError, match=r"ramp_000.wav': this is not a list of files.*exclude=\[path\]"):
         StreamingAudioDataset(folder, exclude=folder / "ramp_000.wav")
     for wrong in (5, [5]):
         with pytest.raises(FilesTypeError, match="give the path of a list of files, or a sequence of paths"):

@@ -95,7 +95,7 @@ def test_a_folder_without_audio_is_refused(tree):
         find_sources(tree / "empty")
     with pytest.raises(FilesNotFoundError, match="no file matches it"):
         find_sources(f"{tree}/*.aiff")
-    with pytest.raises(FilesNotFoundError, match="there is nothing in it"):
+    with pytest.raises(FilesNotFoundError, match="it is empty"):
         find_sources([])
     with pytest.raises(FilesNotFoundError, match="files='': an empty path"):
         find_sources("")

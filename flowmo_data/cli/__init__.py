@@ -7,10 +7,10 @@ import sys
 
 
 def main() -> None:
-    """Run the command line, or say what it needs."""
+    """Run the command line, or name the package that it needs."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # where a terminal knows ASCII only
+            stream.reconfigure(errors="replace")  # for a terminal that knows only ASCII
     try:
         from flowmo_data.cli.group import flowmo_data_command
     except ModuleNotFoundError as error:

@@ -51,18 +51,18 @@ _SAMPLE_RATE = 44_100
     multiple=True,
     type=click.Choice(BASELINES),
     metavar="NAME ...",
-    help="Usual loaders to measure too: whole-file, librosa.",
+    help="Common loaders to measure as well: whole-file, librosa.",
 )
 @click.option("--decoder", default="auto", show_default=True, type=click.Choice(["auto", *DECODERS]))
 @click.option("--batch-size", default=32, show_default=True, type=click.IntRange(1))
 @click.option("--samples-per-frame", default=196_608, show_default=True, type=click.IntRange(1))
 @click.option("--shuffle-buffer-size", default=1_000, show_default=True, type=click.IntRange(1))
 @click.option("--warmup", default=5, show_default=True, type=click.IntRange(1), help="Batches before the clock starts.")
-@click.option("--batches", default=50, show_default=True, type=click.IntRange(1), help="Batches that are timed.")
+@click.option("--batches", default=50, show_default=True, type=click.IntRange(1), help="Timed batches.")
 @click.option("--seed", default=42, show_default=True, type=click.IntRange(0))
 @click.option("--repeats", default=3, show_default=True, type=click.IntRange(1), help="Runs of each configuration.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Write every run there.")
-@click.option("--plot", "plot_path", type=click.Path(path_type=Path, dir_okay=False), help="Draw a picture there.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Write every run to FILE.")
+@click.option("--plot", "plot_path", type=click.Path(path_type=Path, dir_okay=False), help="Draw a picture to FILE.")
 @plain_errors
 def bench(
     folder: str | None,
@@ -75,14 +75,14 @@ def bench(
     plot_path: Path | None,
     **options: Any,
 ) -> None:
-    """Measure how fast frames come from FOLDER: by workers and threads, against the decoder alone and usual loaders.
+    """Measure the speed of frames from FOLDER by workers and threads, against the decoder alone and common loaders.
 
-    FOLDER is a folder of audio, a file or a glob. Every configuration runs in a process of its own, in turn, --repeats
-    times. The first batch and the steady state are measured apart. "decoder alone" is one core decoding the same
-    packets with nothing else to do; "of limit" compares with that, times the cores in use.
+    FOLDER is a folder of audio, a file or a glob. Every configuration runs in its own process, in turn, --repeats
+    times. The first batch and the steady state are measured separately. "decoder alone" is one core that does nothing
+    but decode the same packets. "of limit" is the speed relative to "decoder alone" times the cores in use.
 
-    Lists are given with spaces: --workers 0 1 2 4.
-    """  # fmt: skip
+    Separate the values of a list with spaces: --workers 0 1 2 4.
+    """
     if folder is None and not demo:
         raise click.UsageError("give a FOLDER of audio, or --demo for a synthetic one")
     if folder is not None and demo:
@@ -104,7 +104,7 @@ def bench(
         tasks = [display.add_task(each.name, total=repeats * batches) for each in setups]
 
         def on_batch(index: int, number: int) -> None:
-            if number <= batches:  # where epochs end inside, some batches are short, and there are more of them
+            if number <= batches:  # if epochs end in a run, some batches are short, and there are more
                 display.advance(tasks[index])
 
         runs = run_setups(setups, repeats=repeats, on_batch=on_batch)
@@ -159,10 +159,10 @@ def _describe(corpus: Survey, options: dict[str, Any], max_workers: int) -> None
     lines = [
         f"{here['system']}, {here['processor']}, {counted(num_cores(), 'core')}; {versions}; {here['date']}",
         f"{counted(corpus.num_files, 'file')}, {corpus.hours:.2f} hours, {corpus.num_bytes / 1e6:.0f} MB, "
-        f"{corpus.num_frames} frames an epoch; decoder {options['decoder']}, batches of {options['batch_size']}",
+        f"{corpus.num_frames} frames per epoch; decoder {options['decoder']}, batches of {options['batch_size']}",
     ]
     if corpus.num_frames < needed:
-        lines.append(f"A run takes {needed} frames: it goes through the {corpus.num_frames} of an epoch several times.")
+        lines.append(f"A run needs {needed} frames: it goes through the {corpus.num_frames} of an epoch several times.")
     if max_workers > corpus.num_files:
         lines.append(
             f"{counted(max_workers, 'worker')} for {counted(corpus.num_files, 'file')}: a file goes to one worker, and "

@@ -26,7 +26,8 @@ from flowmo_data.tracks import Loss, Track, open_track
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
 
 _FILES_WORTH_A_PROCESS = 20
-"""a process takes some three seconds to start, and decodes ten files a second"""
+"""number of files that makes a process worth its start: it takes about three seconds to start, and decodes ten files a
+second"""
 _PLACES_SHOWN = 3
 _WINDOW_SAMPLES = 1 << 18
 WHOLE, DAMAGED, UNREADABLE = "whole", "damaged", "unreadable"
@@ -34,25 +35,25 @@ WHOLE, DAMAGED, UNREADABLE = "whole", "damaged", "unreadable"
 
 @dataclass(frozen=True, slots=True)
 class FileCheck:
-    """What there is of a file."""
+    """The result for a file."""
 
     path: str
     verdict: str
     """`WHOLE`, `DAMAGED` or `UNREADABLE`"""
     reason: str = ""
-    """what is wrong, in words"""
+    """the problem, in words"""
     seconds: float = 0.0
-    """audio that comes out, silence for what is lost inside it included"""
+    """decoded audio, including silence in place of losses inside it"""
     losses: tuple[Loss, ...] = ()
-    """what is missing, and what is silence because it cannot be decoded, in the order of the file"""
+    """audio that is missing, and audio that is silent because it cannot be decoded, in the order of the file"""
 
     @property
     def seconds_lost(self) -> float:
-        """Audio that is missing or silence."""
+        """Audio that is missing or silent, in seconds."""
         return sum(loss.seconds for loss in self.losses)
 
     def as_json(self) -> dict[str, Any]:
-        """For JSON: as the fields, with `seconds_lost`."""
+        """Return the fields and `seconds_lost`, for JSON."""
         losses = [loss._asdict() for loss in self.losses]
         values = {"path": self.path, "verdict": self.verdict, "reason": self.reason, "seconds": self.seconds}
         return {**values, "seconds_lost": self.seconds_lost, "losses": losses}
@@ -74,12 +75,12 @@ def check_file(path: str, decoder: str) -> FileCheck:
     losses = tuple(sorted([*track.losses, *silences]))
     reasons = [track.damage] if track.damage else []
     if silences:
-        reasons.append(f"{sum(loss.seconds for loss in silences):.2f} s of it cannot be decoded and are silence")
+        reasons.append(f"{sum(loss.seconds for loss in silences):.2f} s of it cannot be decoded and are silent")
     return FileCheck(path, DAMAGED if reasons else WHOLE, "; ".join(reasons), seconds, losses)
 
 
 def _silences(track: Track, decoder: str) -> Iterator[Loss]:
-    """The stretches that cannot be decoded."""
+    """Yield the stretches that cannot be decoded."""
     before = 0.0  # seconds of the parts before
     for part in track.parts:
         begin = end = 0
@@ -102,25 +103,23 @@ def _silences(track: Track, decoder: str) -> Iterator[Loss]:
 @click.option(
     "--workers",
     type=click.IntRange(0),
-    help="Processes that decode; 0 decodes in this one.  [default: one for each core]",
+    help="Processes that decode; 0 decodes in the main process.  [default: one per core]",
 )
-@click.option(
-    "--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Write what was found there."
-)
+@click.option("--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Write the results to FILE.")
 @click.option(
     "--quarantine",
     "quarantine_path",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the paths of the files that are not whole there, one in each line, for exclude=.",
+    help="Write the paths of damaged and unreadable files to FILE, one per line, for exclude=.",
 )
 @plain_errors
 def check(folder: str, decoder: str, workers: int | None, json_path: Path | None, quarantine_path: Path | None) -> None:
-    """Decode all files in FOLDER, and say which are whole, damaged (where, and how much is lost) or unreadable (why).
+    """Decode all files in FOLDER. Report which are whole, damaged (where, and how much is lost) or unreadable (why).
 
-    FOLDER is a folder of audio, a file, a glob or an index. Damaged files are streamed all the same, without what is
-    lost; unreadable ones are skipped. StreamingAudioDataset(..., exclude="LIST.txt") leaves both out.
+    FOLDER is a folder of audio, a file, a glob or an index. Damaged files are still streamed, without the lost parts.
+    Unreadable files are skipped. StreamingAudioDataset(..., exclude="LIST.txt") leaves both out.
 
-    Exit status: 0 where all files are whole, 1 where one is not.
+    Exit status: 0 if all files are whole, 1 if one is not.
     """
     decoder = choose_decoder(decoder)
     for path, option in ((json_path, "--json"), (quarantine_path, "--quarantine")):
@@ -170,7 +169,7 @@ def _places(check: FileCheck) -> str:
 
 
 def _clock(seconds: float) -> str:
-    """As players show it.
+    """Return a time as players show it.
 
     >>> _clock(3_723.4)
     '62:03.4'
@@ -186,14 +185,14 @@ def _summary(checks: Sequence[FileCheck]) -> str:
     hours = sum(each.seconds for each in checks) / 3_600
     lost = sum(each.seconds_lost for each in by_verdict[DAMAGED])
     numbers = ", ".join(f"{len(found):,} {verdict}" for verdict, found in by_verdict.items())
-    return f"{counted(len(checks), 'file')}, {hours:.2f} hours: {numbers}; {lost:.2f} s lost of the damaged ones"
+    return f"{counted(len(checks), 'file')}, {hours:.2f} hours: {numbers}; {lost:.2f} s lost in the damaged ones"
 
 
 def _write_list(path: Path, files: Sequence[str]) -> None:
-    """One path in each line. A path with a line break in it would be read as two, so that it is left out, and told."""
+    """Write one path per line. A path with a line break would be read as two, so it is left out and reported."""
     lines = [os.fsencode(file) for file in files if "\n" not in file]
     path.write_bytes(b"".join(line + b"\n" for line in lines))
     say(f"{path}: {counted(len(lines), 'path')}, for StreamingAudioDataset(..., exclude={str(path)!r})")
     for file in files:
         if "\n" in file:
-            say(f"not in {path}, which has a path in each line: {shown(file)}; rename it")
+            say(f"not in {path}, which has one path per line: {shown(file)}; rename it")

@@ -1,4 +1,4 @@
-"""What all commands share: the console, progress, errors in a line, options that take several values."""
+"""Parts that all commands share: the console, progress, one-line errors, options that take several values."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ console = Console()
 
 
 def progress(*, timed: bool = True) -> Progress:
-    """A progress display, one line for each task; `timed` shows how long each has taken."""
+    """Return a progress display with one line per task; `timed` shows the time that each has taken."""
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
     return Progress(*columns, *([TimeElapsedColumn()] if timed else []), console=console)
 
 
 def say(line: str) -> None:
-    """Print a line as it is; the terminal breaks it, if anything does."""
+    """Print a line as it is; only the terminal may break it."""
     console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def reasons_table(title: str, files: Mapping[str, str], root: str) -> Table:
-    """Files, and what is wrong with each; their paths seen from `root`."""
+    """Return a table of files and their problems, with paths relative to `root`."""
     table = Table(title, "why", box=box.SIMPLE_HEAD, pad_edge=False)
     for path, reason in files.items():
         cells = (shown(os.path.relpath(path, root)), shown(reason))
@@ -44,10 +44,10 @@ def reasons_table(title: str, files: Mapping[str, str], root: str) -> Table:
 
 
 def check_writable(path: Path, option: str) -> None:
-    """Find out before the work that its result can be written.
+    """Raise before the work if its result could not be written.
 
     Raises:
-        FlowmoDataError: it cannot.
+        FlowmoDataError: the file cannot be written.
     """
     existed = path.exists()
     try:
@@ -60,7 +60,7 @@ def check_writable(path: Path, option: str) -> None:
 
 
 def plain_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Say what went wrong in a line, and exit with status 1."""
+    """Wrap a command to print its errors in one line and exit with status 1."""
 
     @functools.wraps(command)
     def guarded(*args: Any, **kwargs: Any) -> None:
@@ -78,7 +78,7 @@ class SpacedLists(click.Command):
     """A command whose repeatable options take several values after one name: `--workers 0 1 2`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Name the option before each of its values, which is how click takes them."""
+        """Repeat the option's name before each of its values, as click takes them."""
         types = {
             name: option.type for option in self.params if getattr(option, "multiple", False) for name in option.opts
         }
@@ -88,7 +88,7 @@ class SpacedLists(click.Command):
             if arg in types:
                 name = arg
                 if position + 1 == len(args):
-                    expanded.append(arg)  # click says that the value is missing
+                    expanded.append(arg)  # click reports the missing value
             elif name and (args[position - 1] == name or _fits(types[name], arg)):
                 expanded += [name, arg]
             else:

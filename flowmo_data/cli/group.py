@@ -1,4 +1,4 @@
-"""The command `flowmo-data`, and the commands in it."""
+"""The command `flowmo-data`, and its subcommands."""
 
 from __future__ import annotations
 

@@ -15,7 +15,11 @@ from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
 @click.command()
 @click.argument("folder")
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The index: NAME.parquet."
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The new index: NAME.parquet.",
 )
 @click.option(
     "--root",
@@ -25,22 +29,22 @@ from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
 @click.option(
     "--workers",
     type=click.IntRange(0),
-    help="Processes that read; 0 reads in this one.  [default: one for each core]",
+    help="Processes that read; 0 reads in the main process.  [default: one per core]",
 )
-@click.option("--fresh", is_flag=True, help="Read all files again, changed or not.")
+@click.option("--fresh", is_flag=True, help="Read all files again, even if they have not changed.")
 @plain_errors
 def index(folder: str, output: Path, root: Path | None, workers: int | None, fresh: bool) -> None:
-    """Read the lengths of all files in FOLDER, and where their packets are, into an index.
+    """Write the lengths of all files in FOLDER, and the positions of their packets, to an index.
 
-    FOLDER is a folder of audio, a file or a glob. Give the index to StreamingAudioDataset in place of the folder:
-    ranks then have equally many frames, lengths are known, and any frame is found at once. Nothing is decoded.
+    FOLDER is a folder of audio, a file or a glob. Give the index to StreamingAudioDataset in place of the folder. All
+    ranks then have the same number of frames, lengths are known, and any frame is found at once. Nothing is decoded.
 
-    Where the index exists already, only files that have changed are read.
+    If the index already exists, only files that have changed are read.
     """
     if output.suffix != INDEX_SUFFIX:
-        raise click.UsageError(f"-o {output}: the name of an index ends in {INDEX_SUFFIX}")
+        raise click.UsageError(f"-o {output}: the name of an index must end in {INDEX_SUFFIX}")
     if folder.endswith(INDEX_SUFFIX):
-        raise click.UsageError(f"{folder} is an index; give the folder that it is of, and it is updated")
+        raise click.UsageError(f"{folder} is an index; to update it, give the folder of its files")
     previous = _previous(output, root or Path(folder))
     check_writable(output, "-o")
     built = build_with_progress(folder, root=root, previous=None if fresh else previous, workers=workers)
@@ -57,7 +61,7 @@ def index(folder: str, output: Path, root: Path | None, workers: int | None, fre
 def build_with_progress(
     folder: str, *, root: Path | None = None, previous: AudioIndex | None = None, workers: int | None = None
 ) -> AudioIndex:
-    """Build an index, and show how far that is."""
+    """Build an index and show the progress."""
     with progress() as display:
         task = display.add_task("reading packets", total=None)
         return AudioIndex.build(
@@ -70,7 +74,7 @@ def build_with_progress(
 
 
 def _previous(output: Path, root: Path) -> AudioIndex | None:
-    """The index that is there; an error where something else is, which is not to be lost."""
+    """Return the index that exists at `output`; raise if another file is there, so as not to overwrite it."""
     if not output.exists():
         return None
     try:

@@ -22,14 +22,14 @@ from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
 @click.argument("files", metavar="FOLDER|INDEX")
 @click.option("--sr", default=44_100, show_default=True, type=click.IntRange(1), help="Sample rate of frames, Hz.")
 @click.option("--samples-per-frame", default=196_608, show_default=True, type=click.IntRange(1))
-@click.option("--workers", type=click.IntRange(0), help="Processes that read a folder.  [default: one for each core]")
-@click.option("--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures there.")
-@click.option("--plot", "plot_path", type=click.Path(path_type=Path, dir_okay=False), help="Draw a picture there.")
+@click.option("--workers", type=click.IntRange(0), help="Processes that read a folder.  [default: one per core]")
+@click.option("--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures to FILE.")
+@click.option("--plot", "plot_path", type=click.Path(path_type=Path, dir_okay=False), help="Draw a picture to FILE.")
 @plain_errors
 def inspect(
     files: str, sr: int, samples_per_frame: int, workers: int | None, json_path: Path | None, plot_path: Path | None
 ) -> None:
-    """Say what is in a folder of audio, or in an index: hours, formats, rates, lengths, and what is wrong."""
+    """Summarize a folder of audio, or an index: hours, formats, rates, lengths and problems."""
     if json_path:
         check_writable(json_path, "--json")
     if plot_path:
@@ -51,7 +51,7 @@ def _print(summary: dict[str, Any]) -> None:
     lines = [
         f"{summary['root']}: {counted(summary['files'], 'file')}, {summary['hours']:,.2f} hours, "
         f"{summary['bytes'] / 1e6:,.1f} MB",
-        f"{pad:,} frames of {summary['samples_per_frame']:,} samples an epoch ({drop:,} with framing='drop'), at "
+        f"{pad:,} frames of {summary['samples_per_frame']:,} samples per epoch ({drop:,} with framing='drop'), at "
         f"{summary['sr']:,} Hz",
     ]
     for line in lines:
@@ -76,7 +76,7 @@ def _kinds_table(summary: dict[str, Any]) -> Table:
 
 
 def _quantiles_table(summary: dict[str, Any]) -> Table:
-    table = Table("of a file", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table("per file", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("least", "quarter", "median", "3 quarters", "most"):
         table.add_column(name, justify="right")
     table.add_row("seconds", *(f"{value:,.1f}" for value in summary["seconds"].values()))

@@ -16,22 +16,22 @@ from flowmo_data.tracks.index import AudioIndex
 _QUANTILES = {"min": 0.0, "quarter": 0.25, "median": 0.5, "three_quarters": 0.75, "max": 1.0}
 _BINS = 40
 _MOST = 4
-"""bars for formats, as many for rates, and as many for numbers of channels"""
+"""maximum number of bars for formats, for rates, and for numbers of channels"""
 _ORDINARY = 0.98
 
 
 def summarize(index: AudioIndex, *, sr: int, samples_per_frame: int) -> dict[str, Any]:
-    """The sums over an index, for JSON.
+    """Return the sums over an index, for JSON.
 
     Args:
         index: the index.
-        sr: rate of the frames, Hz; files at others count as resampled.
+        sr: rate of the frames, Hz; files at other rates count as resampled.
         samples_per_frame: length of a frame.
 
     Returns:
-        Files, hours and bytes of what can be read; files and hours by format, sample rate (Hz) and channels; quantiles
-        of the mean bitrate (kbit/s) and the duration (s) of a file; frames of an epoch by framing; damaged and bad
-        files, each with what is wrong.
+        Number, hours and bytes of the readable files; files and hours by format, sample rate (Hz) and channels;
+        quantiles of the mean bitrate (kbit/s) and the duration (s) of a file; frames per epoch by framing; damaged and
+        bad files, each with its problem.
     """
     columns = index.columns
     bad, damaged = columns.bad_files(), columns.damaged_files()
@@ -60,7 +60,7 @@ def summarize(index: AudioIndex, *, sr: int, samples_per_frame: int) -> dict[str
 
 
 def _by(values: Iterable[Any], seconds: npt.NDArray[np.float64]) -> dict[str, dict[str, float]]:
-    """Files and hours by value, most hours first."""
+    """Return files and hours by value, most hours first."""
     sums: dict[str, dict[str, float]] = {}
     for value, length in zip(values, seconds.tolist(), strict=True):
         if value is not None:
@@ -77,11 +77,11 @@ def _quantiles(values: npt.NDArray[np.float64]) -> dict[str, float]:
 
 
 def draw_summary(index: AudioIndex, summary: dict[str, Any], path: Path) -> None:
-    """Draw an index into a file, whose suffix says its format.
+    """Draw an index to a file; its suffix determines the format.
 
     Args:
         index: the index.
-        summary: what `summarize` gave for it.
+        summary: the result of `summarize` for it.
         path: the file.
 
     Raises:
@@ -108,7 +108,7 @@ def draw_summary(index: AudioIndex, summary: dict[str, Any], path: Path) -> None
     names, sums, colors = zip(*most[::-1], strict=True) if most else ((), (), ())
     bars = formats.barh(names, [each["hours"] for each in sums], color=colors)
     formats.bar_label(bars, [f"{each['files']:,}" for each in sums], padding=3, fontsize=8)
-    formats.set(xlabel="hours (beside the bars: files)", title="formats, rates, channels")
+    formats.set(xlabel="hours (labels: files)", title="formats, rates, channels")
     formats.margins(x=0.18)
     for axes in (lengths, bitrates, formats):
         axes.spines[["top", "right"]].set_visible(False)
@@ -119,7 +119,7 @@ def draw_summary(index: AudioIndex, summary: dict[str, Any], path: Path) -> None
 
 
 def _ordinary(values: npt.NDArray[np.float64]) -> float:
-    """As far as a histogram goes: what is beyond would leave the others no room."""
+    """Return the upper limit of a histogram: larger values would leave no room for the others."""
     return float(np.quantile(values, _ORDINARY)) * 1.02 if len(values) else 1.0
 
 

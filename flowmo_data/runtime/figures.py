@@ -1,4 +1,4 @@
-"""Drawing into files, with matplotlib where it is installed."""
+"""Drawing to files, with matplotlib if it is installed."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def import_figure() -> Any:
 
 
 def check_format(path: Path) -> None:
-    """Find out before the work that a picture of this name can be drawn.
+    """Raise before the work if a picture of this name could not be drawn.
 
     Raises:
         MissingPackageError: matplotlib is not installed.
-        FlowmoDataError: its suffix is that of no picture.
+        FlowmoDataError: its suffix is not that of a picture.
     """
     formats = import_figure()().canvas.get_supported_filetypes()
     if path.suffix.lower().removeprefix(".") not in formats:

@@ -1,4 +1,4 @@
-"""What the user named, as a list, and the bytes of each file in it."""
+"""The user's files as a list, and the bytes of each of them."""
 
 from flowmo_data.sources.excluding import Exclude, excluded_paths
 from flowmo_data.sources.listing import Files, Sources, find_sources

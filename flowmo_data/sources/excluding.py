@@ -1,4 +1,4 @@
-"""Files that are left out."""
+"""Files to leave out."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Exclude = Union[str, "os.PathLike[str]", Sequence[Union[str, "os.PathLike[str]"]
 
 
 def excluded_paths(exclude: Exclude | None) -> frozenset[str]:
-    """The absolute paths that `exclude` names.
+    """Return the absolute paths that `exclude` names.
 
     Args:
-        exclude: a sequence of paths, or the path of a text file of which every line is one, relative to its folder.
+        exclude: a sequence of paths, or the path of a text file with one path per line, relative to its folder.
 
     Raises:
         FilesTypeError: it is neither.
@@ -38,22 +38,22 @@ def excluded_paths(exclude: Exclude | None) -> frozenset[str]:
     except OSError as error:
         raise FilesNotFoundError(
             f"exclude={os.fspath(exclude)!r}: this list of files cannot be read ({error.strerror}); give the path of "
-            "a text file with one path in each line, or a sequence of paths"
+            "a text file with one path per line, or a sequence of paths"
         ) from error
     if any(b"\0" in line for line in lines):
         raise FilesTypeError(
-            f"exclude={os.fspath(exclude)!r}: this is no list of files; to leave out one file, give exclude=[path]"
+            f"exclude={os.fspath(exclude)!r}: this is not a list of files; to leave out one file, give exclude=[path]"
         )
     folder = os.path.dirname(os.path.abspath(exclude))
     return frozenset(os.path.normpath(os.path.join(folder, os.fsdecode(line))) for line in lines if line)
 
 
 def warn_if_nothing_is_excluded(excluded: Collection[str], num_left_out: int) -> None:
-    """Say so where `exclude` names files and none of them was there to be left out."""
+    """Warn if `exclude` names files but none of them was found and left out."""
     if excluded and not num_left_out:
         logger.warning(
             "exclude= leaves out nothing: none of its %d paths, such as %s, is one of the files. Paths are compared as "
-            "they are written, without following links; folders and globs are not expanded",
+            "written, without following links; folders and globs are not expanded",
             len(excluded),
             shown(min(excluded)),
         )

@@ -1,4 +1,4 @@
-"""What the user named, as an ordered list of files."""
+"""The user's files as an ordered list."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ AUDIO_SUFFIXES = (
     ".mp3", ".mp2", ".mp1", ".mpga", ".wav", ".wave", ".w64", ".rf64", ".flac", ".ogg", ".oga", ".opus",
     ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf",
 )  # fmt: skip
-"""What is taken from a folder. A file that is named itself is taken whatever it is called."""
+"""Suffixes of the files that are taken from a folder. A file that is named directly may have any name."""
 
 Files = Union[str, "os.PathLike[str]", Sequence[Union[str, "os.PathLike[str]"]]]
 """A folder, a file, a glob, or a sequence of these."""
 
 
 class Sources(Sequence[str]):
-    """An ordered list of paths in two buffers, however many there are.
+    """An ordered list of any number of paths, in two buffers.
 
-    A million `str` objects would cost 100 MB in every worker: touching one changes its reference count, and with it
-    the page that a forked worker shared with its parent until then.
+    A million `str` objects would cost 100 MB in every worker. Each access changes an object's reference count, and so
+    copies the memory page that a forked worker shares with its parent.
 
     >>> paths = Sources(["/a/two.mp3", "/a/one.mp3", "/a/two.mp3"])
     >>> list(paths)
@@ -58,23 +58,23 @@ class Sources(Sequence[str]):
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that differ for other lists of paths."""
+        """16 hexadecimal digits that are different for other lists of paths."""
         digest = blake2b(self._bytes, digest_size=8)
         digest.update(self._ends.tobytes())
         return digest.hexdigest()
 
 
 def find_sources(files: Files, *, excluded: Collection[str] = ()) -> Sources:
-    """All files that `files` names, sorted by path, each once.
+    """Return all files that `files` names, sorted by path, without duplicates.
 
     Args:
-        files: a folder (searched through all levels for `AUDIO_SUFFIXES`; what starts with a dot is left out), a
-            file (whatever it is called), a glob (`**` for all levels), or a sequence of these.
+        files: a folder (searched at all levels for `AUDIO_SUFFIXES`, without names that start with a dot), a file
+            (with any name), a glob (`**` for all levels), or a sequence of these.
         excluded: absolute paths to leave out.
 
     Raises:
-        FilesTypeError: `files`, or something in it, is no path.
-        FilesNotFoundError: something does not exist, or no audio file is found.
+        FilesTypeError: `files`, or an entry in it, is not a path.
+        FilesNotFoundError: an entry does not exist, or no audio file is found.
     """
     entries = [files] if isinstance(files, (str, os.PathLike)) else files
     if not isinstance(entries, Iterable) or isinstance(entries, (bytes, dict)):
@@ -83,13 +83,13 @@ def find_sources(files: Files, *, excluded: Collection[str] = ()) -> Sources:
     sources = Sources(path for path in found if path not in excluded) if excluded else found
     warn_if_nothing_is_excluded(excluded, len(found) - len(sources))
     if not len(sources):
-        reason = f"all files are among the {len(excluded)} of exclude=" if excluded else "there is nothing in it"
+        reason = f"all files are among the {len(excluded)} paths in exclude=" if excluded else "it is empty"
         raise FilesNotFoundError(f"files={files!r}: {reason}; name a folder, a file, a glob, or several of these")
     return sources
 
 
 def _expand(entry: object) -> Iterator[str]:
-    """The absolute paths of the files that one entry names."""
+    """Yield the absolute paths of the files that one entry names."""
     if not isinstance(entry, (str, os.PathLike)):
         raise FilesTypeError(_wrong_type(entry))
     path = os.fspath(entry)
@@ -111,7 +111,7 @@ def _expand(entry: object) -> Iterator[str]:
 
 
 def _or_raise(found: Iterator[str], path: str, reason: str) -> Iterator[str]:
-    """What was found, or an error where that is nothing."""
+    """Yield the files that were found; raise if there are none."""
     empty = True
     for name in found:
         empty = False
@@ -121,7 +121,7 @@ def _or_raise(found: Iterator[str], path: str, reason: str) -> Iterator[str]:
 
 
 def _walk_folder(folder: str) -> Iterator[str]:
-    """The audio files under a folder. Links to folders are followed, each folder once."""
+    """Yield the audio files under a folder. Links to folders are followed, each folder once."""
     pending, seen = [folder], set()
     while pending:
         current = pending.pop()
@@ -134,7 +134,7 @@ def _walk_folder(folder: str) -> Iterator[str]:
         except OSError as error:
             raise FilesError(
                 f"files: the folder {current} cannot be listed ({error.strerror}); make it readable, or name the "
-                "folders beside it"
+                "other folders instead"
             ) from error
         with entries:
             for entry in entries:
@@ -148,6 +148,6 @@ def _walk_folder(folder: str) -> Iterator[str]:
 
 def _wrong_type(value: object) -> str:
     return (
-        f"files={value!r}: {type(value).__name__} is not a type that names a file; "
+        f"files={value!r}: {type(value).__name__} does not name a file; "
         "give a str or a pathlib.Path of a folder, a file or a glob, or a sequence of these"
     )

@@ -1,4 +1,4 @@
-"""A file, closed, and the one place where its bytes are read."""
+"""A closed file, and the only place that reads its bytes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _SECOND_NS = 1_000_000_000
 
 
 def file_error(path: str, error: OSError) -> FlowmoDataError:
-    """What an error at a file means: that this file is bad, or that no file could be opened now.
+    """Return the error for an OSError at a file: this file is bad, or no file can be opened now.
 
-    A file is skipped for the former. The latter would skip one good file after the other.
+    A bad file is skipped. If no file can be opened, skipping would lose one good file after the other.
     """
     if error.errno in SHORT_OF:
         return out_of(shown(path), error)
@@ -23,7 +23,7 @@ def file_error(path: str, error: OSError) -> FlowmoDataError:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What tells one state of a file from another."""
+    """The state of a file, to notice a change."""
 
     size: int
     """bytes"""
@@ -33,21 +33,21 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file, closed. It is opened for every read, so that nothing is held between reads and nothing crosses a fork."""
+    """A closed file. It is opened for every read, so no descriptor is held between reads or crosses a fork."""
 
     path: str
-    """absolute"""
+    """absolute path"""
     stamp: Stamp
-    """the file's state when it was first looked at; a read finds the same or raises"""
+    """the file's state at first sight; a read finds the same state or raises"""
     indexed: bool = False
-    """whether that was when it was indexed, and not just now"""
+    """True if the file was first seen when it was indexed, and not just now"""
 
     @classmethod
     def at(cls, path: str) -> Source:
-        """The file at `path` as it is now.
+        """Return the file at `path` in its current state.
 
         Raises:
-            AudioFileError: it cannot be looked at.
+            AudioFileError: its state cannot be read.
         """
         try:
             status = os.stat(path)
@@ -56,16 +56,16 @@ class Source:
         return cls(path, Stamp(status.st_size, status.st_mtime_ns))
 
     def read(self, start: int, stop: int) -> bytes:
-        """The bytes `[start, stop)`; fewer where the file ends before `stop`.
+        """Return the bytes `[start, stop)`; fewer if the file ends before `stop`.
 
         Raises:
-            AudioFileError: the file cannot be read, or is not what it was when it was first looked at.
-            ResourceError: no file could be opened.
+            AudioFileError: the file cannot be read, or has changed since it was first seen.
+            ResourceError: no file can be opened.
         """
         descriptor = self.open()
         try:
             data = _read_all(descriptor, start, min(stop, self.stamp.size))
-            status = os.fstat(descriptor)  # after: a change while it was read shows too
+            status = os.fstat(descriptor)  # after the read, to notice a change during it
         except OSError as error:
             raise file_error(self.path, error) from error
         finally:
@@ -76,11 +76,11 @@ class Source:
         return data
 
     def open(self) -> int:
-        """A descriptor of the file, for the caller to close.
+        """Return a descriptor of the file, for the caller to close.
 
         Raises:
-            AudioFileError: it cannot be opened.
-            ResourceError: no file could be opened.
+            AudioFileError: the file cannot be opened.
+            ResourceError: no file can be opened.
         """
         try:
             return os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
@@ -88,28 +88,28 @@ class Source:
             raise file_error(self.path, error) from error
 
     def check_unchanged(self) -> None:
-        """Raise `AudioFileError` if the file is gone, or its state is not what it was."""
+        """Raise `AudioFileError` if the file is gone or has changed."""
         self.check(Source.at(self.path).stamp)
 
     def _is_same(self, stamp: Stamp) -> bool:
         if stamp == self.stamp or not self.indexed:
             return stamp == self.stamp
         times = stamp.mtime_ns, self.stamp.mtime_ns
-        whole_seconds = any(time % _SECOND_NS == 0 for time in times)  # tar keeps no more of it
+        whole_seconds = any(time % _SECOND_NS == 0 for time in times)  # tar keeps whole seconds only
         return stamp.size == self.stamp.size and whole_seconds and len({time // _SECOND_NS for time in times}) == 1
 
     def check(self, stamp: Stamp) -> None:
-        """Raise `AudioFileError` if the file's state is not what it was when it was first looked at."""
+        """Raise `AudioFileError` if `stamp` is not the file's state at first sight."""
         if not self._is_same(stamp):
             now = f"{stamp.size} bytes" if stamp.size != self.stamp.size else "the same size"
-            when, advice = "while it was in use", "leave files alone while they are streamed"
+            when, advice = "while it was in use", "do not change files while they are streamed"
             if self.indexed:
                 when, advice = "since it was indexed", "run flowmo-data index again"
             raise AudioFileError.of(self.path, f"changed {when} ({self.stamp.size} bytes before, {now} now); {advice}")
 
 
 def _read_all(descriptor: int, start: int, stop: int) -> bytes:
-    """The bytes `[start, stop)`: `pread` may give fewer than are there, and does past 2 GB."""
+    """Return the bytes `[start, stop)`. One `pread` may give fewer than the file has, and does past 2 GB."""
     data = os.pread(descriptor, max(stop - start, 0), start)
     while start + len(data) < stop and (more := os.pread(descriptor, stop - start - len(data), start + len(data))):
         data += more
