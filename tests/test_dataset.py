@@ -353,7 +353,7 @@ def test_damage_is_warned_of_once(tmp_path, caplog):
     dataset = StreamingAudioDataset(tmp_path, samples_per_frame=10_000)
     for _ in range(2):
         assert len(list(dataset)) >= 8
-    assert told(caplog) == [f"{tmp_path}/a.mp3: 999 bytes inside are no audio packets; the rest is read"]
+    assert told(caplog) == [f"{tmp_path}/a.mp3: 999 bytes inside are not audio packets; the rest is read"]
 
 
 def test_silence_for_what_cannot_be_decoded_is_warned_of_once(tmp_path, caplog):

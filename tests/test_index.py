@@ -162,7 +162,7 @@ def test_saving_is_atomic(folder, tmp_path, monkeypatch):
             AudioIndex.build(folder).save(path)
     assert path.read_bytes() == before
     assert sorted(os.listdir(tmp_path)) == ["i.parquet", "music"]
-    with pytest.raises(OptionError, match=r"the name of an index ends in \.parquet"):
+    with pytest.raises(OptionError, match=r"the name of an index must end in \.parquet"):
         AudioIndex.build(folder).save(tmp_path / "i.csv")
 
 
@@ -171,10 +171,10 @@ def test_what_is_no_index_is_refused(folder, tmp_path):
     with pytest.raises(FilesNotFoundError, match="there is no such index; make one: flowmo-data index FOLDER -o"):
         AudioIndex.load(path)
     path.write_bytes(b"no parquet at all")
-    with pytest.raises(FilesError, match="this is no index .*; delete it, and make one: flowmo-data index"):
+    with pytest.raises(FilesError, match="this is not an index .*; delete it, and make one: flowmo-data index"):
         AudioIndex.load(path)
     parquet.write_table(pyarrow.table({"a": [1]}), path)
-    with pytest.raises(FilesError, match="it is a Parquet file, but no index; delete it, and make one"):
+    with pytest.raises(FilesError, match="it is a Parquet file, but not an index; delete it, and make one"):
         AudioIndex.load(path)
     table = AudioIndex.build(folder).table
     parquet.write_table(table.replace_schema_metadata({"flowmo_data.tracks.index": json.dumps({"version": 99})}), path)

@@ -453,4 +453,4 @@ def test_damage_inside_is_told(tmp_path, caplog):
     (tmp_path / "a.mp3").write_bytes(data[:9_000] + bytes(999) + data[9_000:])
     dataset = StreamingAudioDataset(AudioIndex.build(tmp_path), samples_per_frame=10_000)
     list(dataset)
-    assert told(caplog) == [f"{tmp_path}/a.mp3: 999 bytes inside are no audio packets; the rest is read"]
+    assert told(caplog) == [f"{tmp_path}/a.mp3: 999 bytes inside are not audio packets; the rest is read"]

@@ -45,7 +45,7 @@ def check(report, epoch):
     assert report.skipped[next(iter(report.skipped))] == "the file is empty (0 bytes)"
     cut, holed = report.damaged.values()
     assert "audio packets and" in cut
-    assert "bytes inside are no audio packets" in holed
+    assert "bytes inside are not audio packets" in holed
     # holed lost a few packets and the silence of those that leant on them, cut half of its two times 77 packets
     assert 77 < report.packets_lost < 90
     assert report.packets_lost * 1_152 / RATE < report.seconds_lost < (report.packets_lost + 4) * 1_152 / RATE

@@ -59,11 +59,11 @@ def test_flac_behind_an_id3_tag_is_flac(tmp_path):
     [
         (b"", r"the file is empty \(0 bytes\)"),
         (b"\xff", "no MPEG audio packets in its 1 bytes"),
-        (b"this is text. " * 500, "its first bytes, b'this is text', are those of no other format"),
+        (b"this is text. " * 500, "its first bytes, b'this is text', match no other format"),
         (b"ID3\x04\x00\x00\x00\x00\x01\x00" + bytes(128), "no MPEG audio packets in its 138 bytes"),
         (random.Random(0).randbytes(50_000), "no MPEG audio packets in its 50000 bytes"),
-        (b"RIFF" + bytes(100), "and libsndfile, which its first bytes are for, says"),
-        (b"fLaC" + bytes(100), "and libsndfile, which its first bytes are for, says"),
+        (b"RIFF" + bytes(100), "and libsndfile, chosen by its first bytes, reports"),
+        (b"fLaC" + bytes(100), "and libsndfile, chosen by its first bytes, reports"),
     ],
     ids=["empty", "byte", "text", "tag", "noise", "riff", "flac"],
 )
@@ -84,7 +84,7 @@ def test_a_folder_and_a_missing_file_are_audio_file_errors(tmp_path):
 
 def test_a_wav_without_samples_is_an_audio_file_error(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros((0, 2), np.float32), RATE)
-    with pytest.raises(AudioFileError, match="there are no samples behind it"):
+    with pytest.raises(AudioFileError, match="the header of an audio file, but no samples"):
         opened(tmp_path / "a.wav")
 
 
@@ -106,7 +106,7 @@ def test_what_is_cut_off_is_told_though_libsndfile_does_not_mind(tmp_path, conta
     assert (track.damage, track.losses) == ("", ())
     os.truncate(path, path.stat().st_size // 2)
     track = opened(path)
-    assert re.fullmatch(r"its header states \d+ bytes and \d+ are there", track.damage)
+    assert re.fullmatch(r"its header states \d+ bytes, but it has \d+", track.damage)
     (loss,) = track.losses
     assert loss.start_seconds == track.parts[0].num_samples / RATE
     assert loss.start_seconds + loss.seconds == pytest.approx(2, abs=0.01)
@@ -125,7 +125,7 @@ def test_an_au_file_that_ends_behind_its_header_has_no_samples(tmp_path):
     path = tmp_path / "a.au"
     write(path, music(RATE), RATE, "AU", "PCM_16")
     os.truncate(path, 24)
-    with pytest.raises(AudioFileError, match="there are no samples behind it"):
+    with pytest.raises(AudioFileError, match="the header of an audio file, but no samples"):
         opened(path)
 
 
@@ -134,7 +134,7 @@ def test_a_vorbis_file_cut_off_is_told(tmp_path):
     write(path, music(2 * RATE), RATE, "OGG", "VORBIS")
     assert opened(path).damage == ""
     os.truncate(path, path.stat().st_size * 3 // 4)
-    assert opened(path).damage == "it is cut off: its last page is not marked as such"
+    assert opened(path).damage == "it is cut off: its last page has no end mark"
 
 
 @pytest.mark.parametrize("size", [0, 0x7FFF_FFFF, 0xFFFF_FFFF])
@@ -171,11 +171,11 @@ def test_damage_is_told_in_words(tmp_path):
     data = (DATA / "cbr32_low_bitrate.mp3").read_bytes()
     path = tmp_path / "a.mp3"
     path.write_bytes(data[:9_000] + bytes(800) + data[9_000:])
-    assert opened(path).damage == "800 bytes inside are no audio packets"
+    assert opened(path).damage == "800 bytes inside are not audio packets"
     data = make_mp3(tmp_path / "b.mp3", 3 * RATE).read_bytes()
     path.write_bytes(data[: len(data) // 2])
-    assert "bytes at its end are no whole audio packet; " in opened(path).damage
-    assert "its header states 116 audio packets and " in opened(path).damage
+    assert "bytes at its end are not a whole audio packet; " in opened(path).damage
+    assert "its header states 116 audio packets, but it has " in opened(path).damage
     assert opened(tmp_path / "b.mp3").damage == ""
 
 

@@ -1,4 +1,4 @@
-"""Cut in the compressed domain: what a file holds, exactly. Nothing is decoded here."""
+"""Cut in the compressed domain: the exact contents of files. Nothing is decoded here."""
 
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
 from flowmo_data.tracks.mpeg_part import MpegPart

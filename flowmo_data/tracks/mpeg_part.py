@@ -8,7 +8,7 @@ from flowmo_data.sources import Source
 from flowmo_data.tracks.mpeg import Section
 
 _MPEG_25_RATES = 12_000
-"""Hz; the rates of MPEG-2.5 are these and lower"""
+"""Hz; the highest rate of MPEG-2.5"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class MpegPart:
 
     @property
     def sample_rate(self) -> int:
-        """Hz."""
+        """Sample rate, Hz."""
         return self.section.header.sample_rate
 
     @property

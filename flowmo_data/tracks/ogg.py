@@ -1,4 +1,4 @@
-"""Ogg pages (RFC 3533, section 6), as far as seeking wants them. Pure: bytes in, integers out."""
+"""Ogg pages (RFC 3533, section 6), as far as seeking needs them. Pure functions: bytes in, integers out."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ _NO_PACKET_ENDS_HERE = (1 << 64) - 1
 
 
 def last_page_start(read: Callable[[int, int], bytes], size: int) -> int:
-    """The granule position at which the last page of a file starts: for Vorbis, a sample's index; 0 for a single page.
+    """Return the granule position at which the last page of a file starts.
+
+    For Vorbis, this is the index of a sample. For a single page, it is 0.
 
     Args:
-        read: gives the bytes `[start, stop)` of the file.
+        read: returns the bytes `[start, stop)` of the file.
         size: bytes of the file.
     """
     tail = read(max(size - 3 * _LONGEST_PAGE_BYTES, 0), size)

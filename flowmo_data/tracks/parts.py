@@ -17,7 +17,7 @@ class Part(Protocol):
 
     @property
     def sample_rate(self) -> int:
-        """Hz."""
+        """Sample rate, Hz."""
 
     @property
     def channels(self) -> int:
@@ -30,7 +30,7 @@ class Part(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ResampledPart:
-    """A part as it is at another sample rate; a `Part` itself."""
+    """A part that is converted to another sample rate; a `Part` itself."""
 
     part: Part
     sample_rate: int
@@ -56,21 +56,8 @@ class Loss(NamedTuple):
     """A stretch of audio that is missing from a file."""
 
     start_seconds: float
-    """place of the loss, in the time of the audio that is left"""
+    """place of the loss, in the time of the remaining audio"""
     seconds: float
     """duration of the loss"""
     packets: int = 0
-    """missing MPEG audio packets; stated by an Info packet, else estimated from the bytes in their place"""
-
-
-def refusal(old_rate: int, new_rate: int) -> str:
-    """Return why a file at `old_rate` Hz is not resampled to `new_rate` Hz, in words; none if it is."""
-    lowest, highest = RATES
-    if not lowest <= old_rate <= highest:
-        return f"its header claims a sample rate of {old_rate} Hz; from {lowest} to {highest} Hz can be resampled"
-    if new_rate > old_rate * _MOST_SAMPLES:
-        return (
-            f"its header claims a sample rate of {old_rate} Hz, at which each sample would last for "
-            f"{new_rate / old_rate:.0f} at sr={new_rate}; at most {_MOST_SAMPLES} are made of one"
-        )
-    return ""
+    """number of missing MPEG audio packets; stated by an Info packet, else estimated from the bytes in their place"""

@@ -1,8 +1,8 @@
-"""A file, opened: what is in it, exactly how long it is, and how to read any window of it.
+"""An opened file: its contents, its exact length, and the parts from which any window of it is read.
 
-MPEG audio is read by packets. Everything else (WAV, FLAC, Ogg, AIFF and what else libsndfile knows) is read through
-windows of a handle that is opened for the window: that costs a few hundredths of a millisecond, and no handle has to
-survive a fork, a thousand files, or the file's replacement. The bytes decide which of the two it is, not the name.
+MPEG audio is read by packets. All other formats (WAV, FLAC, Ogg, AIFF and the rest that libsndfile knows) are read
+through a handle that is opened for each window. That costs a few hundredths of a millisecond, and no handle has to
+survive a fork, a thousand files, or the file's replacement. The bytes of the file decide between the two, not its name.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from flowmo_data.tracks.parts import Loss, Part, ResampledPart, refusal
 from flowmo_data.tracks.soundfile_part import open_soundfile
 
 _OTHER_FORMATS = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"fLaC", b"OggS", b".snd", b"caff", b"NIST", b"Creative")
-"""how files start that libsndfile is for. It is not asked about others: mpg123 would tell of its search on stderr"""
+"""first bytes of files for libsndfile. Others are not passed to it: mpg123 would print its search to stderr"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,13 @@ class Track:
     """One readable audio file."""
 
     path: str
-    """absolute"""
+    """absolute path"""
     parts: tuple[Part, ...]
-    """one; several where the sample rate or the channels change inside the file, as in files that were joined"""
+    """one part; several if the sample rate or the channels change inside the file, as in files that were joined"""
     damage: str = ""
-    """what is wrong inside, in words; empty where nothing is"""
+    """problems inside the file, in words; empty if there are none"""
     losses: tuple[Loss, ...] = ()
-    """what is missing from it, in the order of the file"""
+    """missing audio, in the order of the file"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +46,13 @@ class Timeline:
         parts        [ parts[0]      )[ parts[1]             )
         a frame              [ .......|.... )
 
-    A frame may lie across parts, and begin or end outside of all.
+    A frame may cross parts, and begin or end outside all of them.
     """
 
     path: str
-    """absolute"""
+    """absolute path"""
     parts: tuple[Part, ...]
-    """all of the same sample rate"""
+    """parts, all at the same sample rate"""
 
     @property
     def num_samples(self) -> int:
@@ -60,7 +60,7 @@ class Timeline:
         return sum(part.num_samples for part in self.parts)
 
     def windows(self, start: int, stop: int) -> Iterator[tuple[Part, int, int]]:
-        """The parts that `[start, stop)` touches, each with the half-open range of its own samples."""
+        """Yield the parts that `[start, stop)` touches, each with the half-open range of its own samples."""
         offset = 0
         for part in self.parts:
             begin, end = max(start - offset, 0), min(stop - offset, part.num_samples)
@@ -70,27 +70,29 @@ class Timeline:
 
 
 def open_track(source: Source) -> Track:
-    """Look at a file: find its packets, or read its header.
+    """Open a file: find its packets, or read its header.
 
     Raises:
-        AudioFileError: there is no audio in it that can be read, or no access to it.
+        AudioFileError: the file has no audio that can be read, or cannot be accessed.
     """
     path = source.path
     if not source.stamp.size:
         raise AudioFileError.of(path, "the file is empty (0 bytes)")
     audio_start = tag_end(in_blocks(source.read, source.stamp.size), 0, source.stamp.size)
     head = source.read(audio_start, audio_start + 12)
-    reason = f"and its first bytes, {head!r}, are those of no other format" if head else "and nothing but tags"
+    reason = f"and its first bytes, {head!r}, match no other format" if head else "only tags"
     if head.startswith(_OTHER_FORMATS):
         try:
             part, damage, losses = open_soundfile(source)
             return Track(path, (part,), damage, losses)
         except soundfile.LibsndfileError as error:
-            reason = f"and libsndfile, which its first bytes are for, says: {error.error_string}"
+            reason = f"and libsndfile, chosen by its first bytes, reports: {error.error_string}"
     track = _open_mpeg(source)
     if track is None:
         size = source.stamp.size
-        raise AudioFileError.of(path, f"no MPEG audio packets in its {size} bytes, {reason}; is it audio, and whole?")
+        raise AudioFileError.of(
+            path, f"no MPEG audio packets in its {size} bytes, {reason}; is it a complete audio file?"
+        )
     return track
 
 
@@ -105,17 +107,17 @@ def _open_mpeg(source: Source) -> Track | None:
 def _damage(found: Walk) -> Iterator[str]:
     sections = found.sections
     if found.lost_bytes:
-        yield f"{found.lost_bytes} bytes inside are no audio packets"
+        yield f"{found.lost_bytes} bytes inside are not audio packets"
     if found.trailing_bytes:
-        yield f"{found.trailing_bytes} bytes at its end are no whole audio packet"
+        yield f"{found.trailing_bytes} bytes at its end are not a whole audio packet"
     missing = sum(max(section.stated_packets - section.num_packets, 0) for section in sections)
     if missing:
         there = sum(section.num_packets for section in sections)
-        yield f"its header states {there + missing} audio packets and {there} are there"
+        yield f"its header states {there + missing} audio packets, but it has {there}"
 
 
 def _losses(found: Walk) -> Iterator[Loss]:
-    before = 0.0  # seconds of the sections before
+    before = 0.0  # seconds in earlier sections
     for section in found.sections:
         header = section.header
         packet_seconds = header.samples_per_packet / header.sample_rate
@@ -127,7 +129,7 @@ def _losses(found: Walk) -> Iterator[Loss]:
 
 
 def at_sample_rate(track: Track, sr: int, *, on_other_rate: str) -> Timeline:
-    """The track's timeline at `sr` Hz.
+    """Return the track's timeline at `sr` Hz.
 
     Args:
         track: the track.
@@ -138,8 +140,7 @@ def at_sample_rate(track: Track, sr: int, *, on_other_rate: str) -> Timeline:
         The timeline, without the parts that are skipped.
 
     Raises:
-        AudioFileError: a part has a rate that cannot be resampled.
-        SampleRateError: a part has another rate and that is to be raised, or all are skipped.
+        SampleRateError: a part has another rate and `on_other_rate` is "raise", or all parts are skipped.
     """
     if on_other_rate == "resample":
         for part in track.parts:

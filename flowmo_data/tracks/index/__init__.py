@@ -1,4 +1,4 @@
-"""The index of a corpus: what every file holds, how long it is, and where its packets are."""
+"""The index of a corpus: the contents and the exact length of every file, and the positions of its packets."""
 
 from flowmo_data.tracks.index.audio_index import INDEX_SUFFIX, AudioIndex
 

@@ -1,4 +1,4 @@
-"""`AudioIndex`: made from files, kept in a Parquet file, and read from there."""
+"""`AudioIndex`: built from files, saved to a Parquet file, and loaded from it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ INDEX_SUFFIX = ".parquet"
 
 
 class AudioIndex:
-    """What every file of a corpus holds, exactly how long it is, and where its packets are.
+    """The contents, the exact length and the packet positions of every file of a corpus.
 
-    With it, ranks have equally many frames, lengths are known, and any frame is found at once. Make one with `build`
-    or `load`, and give it to `StreamingAudioDataset`.
+    With an index, all ranks have the same number of frames, lengths are known, and any frame is found at once. Make one
+    with `build` or `load`, and give it to `StreamingAudioDataset`.
     """
 
     def __init__(self, table: Any, root: str) -> None:
@@ -45,10 +45,10 @@ class AudioIndex:
             files: as for `StreamingAudioDataset`: a folder, a file, a glob, or a sequence of these.
             root: folder that the index's paths are relative to, so that the two can be moved together; None for the
                 folder that holds all files.
-            previous: an index; files whose size and time of change are as it says are not read again.
-            num_workers: processes that read; 0 reads in this one. They are spawned, so a script that asks for them
+            previous: an earlier index; files with the same size and modification time as in it are not read again.
+            num_workers: processes that read; 0 reads in this process. They are spawned, so a script that uses them
                 needs its `if __name__ == "__main__":`.
-            on_files: called now and then with the number of files done and of all.
+            on_files: called now and then with the number of finished files and the number of all files.
 
         Raises:
             FilesError: `files` names nothing, or a file is not under `root`.
@@ -69,11 +69,11 @@ class AudioIndex:
 
         Args:
             path: the Parquet file.
-            root: the folder that its paths are relative to. None: where it was, seen from the index file; else where
-                it was when the index was made.
+            root: the folder that its paths are relative to. None: the folder at its old place relative to the index
+                file, else at its old absolute path.
 
         Raises:
-            FilesError: this is no index, or one of another version, or its folder is not there.
+            FilesError: the file is not an index, or has another version, or its folder does not exist.
             MissingPackageError: pyarrow is not installed.
         """
         path = os.path.abspath(path)
@@ -84,17 +84,17 @@ class AudioIndex:
         except FileNotFoundError:
             raise FilesNotFoundError(f"{path}: there is no such index; {make_one}") from None
         except (pa.ArrowException, OSError) as error:
-            raise FilesError(f"{path}: this is no index ({error}); delete it, and {make_one}") from error
+            raise FilesError(f"{path}: this is not an index ({error}); delete it, and {make_one}") from error
         metadata = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
         if metadata.get("version") != VERSION:
             if "version" not in metadata:
-                raise FilesError(f"{path}: it is a Parquet file, but no index; delete it, and {make_one}")
+                raise FilesError(f"{path}: it is a Parquet file, but not an index; delete it, and {make_one}")
             was = f"{path} is an index of version {metadata['version']}, and this is flowmo_data for version {VERSION}"
             raise IndexVersionError(f"{was}; {make_one}")
         return cls(table, _find_root(path, metadata, root, table["path"]))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the index as a Parquet file: beside its place, and then renamed, so that what is there is whole.
+        """Write the index to a Parquet file, first under a temporary name, so that the file is always complete.
 
         Raises:
             OptionError: its name does not end in `.parquet`.
@@ -102,7 +102,7 @@ class AudioIndex:
         """
         path = os.path.abspath(path)
         if not path.endswith(INDEX_SUFFIX):
-            raise OptionError(f"{path}: the name of an index ends in {INDEX_SUFFIX}")
+            raise OptionError(f"{path}: the name of an index must end in {INDEX_SUFFIX}")
         metadata = {
             "version": VERSION,
             "root": os.path.relpath(self.root, os.path.dirname(path)),
@@ -127,7 +127,7 @@ class AudioIndex:
                 os.unlink(unfinished)
 
     def __len__(self) -> int:
-        """Files, bad ones too."""
+        """Return the number of files, including bad ones."""
         return int(self.table.num_rows)
 
     @cached_property
@@ -136,17 +136,17 @@ class AudioIndex:
         return Columns(self.table, self.root)
 
     def bad_files(self) -> dict[str, str]:
-        """Why a file cannot be read, by its path."""
+        """Return the reason why each bad file cannot be read, by path."""
         return {self.columns.path(index): reason for index, reason in self.columns.bad_files().items()}
 
     def without(self, paths: Collection[str]) -> AudioIndex:
-        """The index without some files.
+        """Return the index without some files.
 
         Args:
-            paths: absolute paths; those that are not in it do no harm.
+            paths: absolute paths; paths that are not in the index are ignored.
 
         Raises:
-            FilesNotFoundError: none is left.
+            FilesNotFoundError: no file is left.
         """
         if isinstance(paths, str):
             raise OptionError(f"paths={paths!r}: give a list of paths, not one")
@@ -159,7 +159,7 @@ class AudioIndex:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that differ for other files, or files of other lengths."""
+        """16 hexadecimal digits that are different for other files, or files of other lengths."""
         digest = blake2b("\0".join(self.table["path"].to_pylist()).encode(), digest_size=8)
         digest.update(self.table["num_samples"].to_numpy().tobytes())
         return digest.hexdigest()
@@ -169,7 +169,7 @@ class AudioIndex:
 
 
 def _find_root(path: str, metadata: dict[str, str], root: str | os.PathLike[str] | None, names: Any) -> str:
-    """The first folder of those that it could be in which some of the files are."""
+    """Return the first possible folder that contains some of the files."""
     samples = [names[place].as_py() for place in sorted({0, len(names) // 2, len(names) - 1}) if len(names)]
     candidates = [os.path.normpath(os.path.join(os.path.dirname(path), metadata["root"])), metadata["absolute_root"]]
     if root is not None:
@@ -178,9 +178,9 @@ def _find_root(path: str, metadata: dict[str, str], root: str | os.PathLike[str]
         if any(os.path.exists(os.path.join(candidate, sample)) for sample in samples):
             return candidate
     for candidate in reversed(candidates):
-        if os.path.isdir(candidate):  # its files may have gone: that is told when they are read
+        if os.path.isdir(candidate):  # its files may be gone: reading them reports that
             return candidate
     raise FilesNotFoundError(
         f"{path}: its files are not where they were (looked in {' and '.join(dict.fromkeys(candidates))}); "
-        f"say where it is: AudioIndex.load({path!r}, root=FOLDER), or flowmo-data index again"
+        f"give their folder: AudioIndex.load({path!r}, root=FOLDER), or run flowmo-data index again"
     )

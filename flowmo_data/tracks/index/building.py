@@ -1,4 +1,4 @@
-"""Walk all files, in as many processes as wanted, into one table; what is known already is not read again."""
+"""Walk all files into one table, in any number of processes. Files that are already known are not read again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from flowmo_data.tracks.index.schema import import_pyarrow, schema
 
 _FILES_AT_A_TIME = 32
 _GROUPS_WORTH_A_PROCESS = 10
-"""a process takes some three seconds to start, and reads a hundred files a second"""
+"""number of groups that makes a process worth its start: it takes about three seconds to start, and reads a hundred
+files a second"""
 
 Named = tuple[str, str]
 """a file's path, and its name in the index"""
@@ -28,7 +29,7 @@ def build_table(
     num_workers: int,
     on_files: Callable[[int, int], None] | None,
 ) -> tuple[Any, str]:
-    """The table of an index, sorted by path, and the root of its paths: see `AudioIndex.build`."""
+    """Return the table of an index, sorted by path, and the root of its paths: see `AudioIndex.build`."""
     pa = import_pyarrow()
     sources = find_sources(files)
     root = os.path.abspath(root) if root is not None else _common_root(files, sources)
@@ -52,19 +53,19 @@ def _described(groups: list[list[Named]], num_workers: int) -> Iterator[Any]:
 
 
 def describe_all(files: Sequence[Named]) -> Any:
-    """The rows of some files, as a table. Runs in the processes."""
+    """Return the rows of some files, as a table. Runs in the processes."""
     return import_pyarrow().Table.from_pylist([describe(path, name) for path, name in files], schema=schema())
 
 
 def _divide(named: Sequence[Named], previous: Any | None) -> tuple[list[int], list[Named]]:
-    """Rows of the previous index that still hold, and the files that there is no such row for."""
+    """Return the rows of the previous index that are still valid, and the files without such a row."""
     if previous is None:
         return [], list(named)
     names, errors, *stamps = (previous[key].to_pylist() for key in ("path", "error", "size", "mtime_ns"))
     rows = {
         name: (row, stamp)
         for row, (name, error, *stamp) in enumerate(zip(names, errors, *stamps, strict=True))
-        if error is None  # a bad file is looked at again: what was wrong need not have been in it
+        if error is None  # a bad file is read again: the problem may not have been in the file
     }
     known, unknown = [], []
     for path, name in named:

@@ -1,6 +1,6 @@
 """The index's columns as NumPy arrays over its own memory, and the tracks that they describe.
 
-Workers that are forked share that memory: it holds no Python objects, whose reference counts would be written to.
+Forked workers share that memory. It holds no Python objects, because changes of their reference counts would copy it.
 """
 
 from __future__ import annotations
@@ -57,27 +57,27 @@ class Columns:
         return len(self._size)
 
     def path(self, index: int) -> str:
-        """A file's absolute path."""
+        """Return a file's absolute path."""
         return os.path.join(self._root, self._paths[index].as_py())
 
     def bad_files(self) -> dict[int, str]:
-        """Why a file cannot be read, by its index."""
+        """Return the reason why each bad file cannot be read, by file number."""
         return _there(self._errors)
 
     def damaged_files(self) -> dict[int, str]:
-        """What is wrong inside a file that can be read, by its index."""
+        """Return the problem inside each damaged file that can be read, by file number."""
         return _there(self._damage)
 
     def sizes(self) -> npt.NDArray[np.int64]:
-        """Bytes of every file."""
+        """Return the bytes of every file."""
         return self._size
 
     def seconds(self) -> npt.NDArray[np.float64]:
-        """Duration of every file, seconds; 0 where it cannot be read."""
+        """Return the duration of every file, seconds; 0 if it cannot be read."""
         return self._by_file(self._part["num_samples"] / self._part["sample_rate"])
 
     def files_at_other_rates(self, sr: int) -> list[int]:
-        """The files that have a part at another rate."""
+        """Return the numbers of the files that have a part at another rate."""
         other = self._by_file((self._part["sample_rate"] != sr).astype(np.int64))
         return [int(index) for index in np.flatnonzero(other)]
 
@@ -88,7 +88,7 @@ class Columns:
         return [int(index) for index in np.flatnonzero(self._by_file(np.isin(self._part["sample_rate"], refused)))]
 
     def lengths(self, sr: int, *, on_other_rate: str) -> npt.NDArray[np.int64]:
-        """Samples of every file at `sr` Hz, int64; 0 where it cannot be read, and without parts that are skipped."""
+        """Return the samples of every file at `sr` Hz, int64, without skipped parts; 0 if it cannot be read."""
         rates, num_samples = self._part["sample_rate"].astype(np.int64), self._part["num_samples"].copy()
         for rate in set(np.unique(rates).tolist()) - {sr}:
             divisor, there = math.gcd(rate, sr), rates == rate
@@ -97,13 +97,13 @@ class Columns:
         return self._by_file(num_samples)
 
     def _by_file(self, part_values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """The sums over the parts of each file."""
+        """Return the sums over the parts of each file."""
         sums = np.concatenate([[0], np.cumsum(part_values)])
         by_file: npt.NDArray[Any] = sums[self._part_stops[1:]] - sums[self._part_stops[:-1]]
         return by_file
 
     def track(self, index: int) -> Track:
-        """A file, without looking at it: whether it is still the same is noticed when it is read."""
+        """Return a file's track, without access to the file. A read notices if the file has changed."""
         path = self.path(index)
         source = Source(path, Stamp(int(self._size[index]), int(self._mtime_ns[index])), indexed=True)
         first, stop = self._part_stops[index : index + 2].tolist()
@@ -150,12 +150,12 @@ def _header(number: int, free_bytes: int) -> tuple[Header, list[int]]:
 
 
 def _there(strings: Any) -> dict[int, str]:
-    """The strings that there are in an Arrow array, by their index."""
+    """Return the strings of an Arrow array that are not null, by position."""
     return {int(index): strings[index].as_py() for index in np.flatnonzero(strings.is_valid())}
 
 
 def one_chunk(column: Any) -> Any:
-    """An Arrow column's values as one array, without a copy where they are one already."""
+    """Return an Arrow column's values as one array, without a copy if they are one already."""
     combined = column.combine_chunks()
     return combined.chunk(0) if hasattr(combined, "num_chunks") and combined.num_chunks else combined
 

@@ -25,11 +25,11 @@ NOTHING: dict[str, Any] = {
     "error": None,
     "parts": [],
 }
-"""the row of a file of which nothing is known"""
+"""the row of a file about which nothing is known"""
 
 
 def describe(path: str, name: str) -> dict[str, Any]:
-    """The row of the file at `path`, under the name that the index gives it. A bad file has its reason in it."""
+    """Return the row of the file at `path`, under its name in the index. The row of a bad file holds the reason."""
     try:
         os.fsencode(name).decode()
     except UnicodeDecodeError:
@@ -49,7 +49,7 @@ def describe(path: str, name: str) -> dict[str, Any]:
 
 
 def _as_text(words: str) -> str:
-    """Words in which a path may stand that is not UTF-8."""
+    """Return a text as UTF-8; other bytes, from a path in it, are escaped."""
     return os.fsencode(words).decode(errors="backslashreplace")
 
 

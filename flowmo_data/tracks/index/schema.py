@@ -1,4 +1,4 @@
-"""What an index holds, as an Arrow schema: one row for each file. `docs/corpus_index.md` says it for people."""
+"""The columns of an index, as an Arrow schema: one row for each file. `docs/corpus_index.md` explains them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def import_pyarrow() -> Any:
 
 @cache
 def schema() -> Any:
-    """The columns of an index."""
+    """Return the columns of an index."""
     pa = import_pyarrow()
     gap = pa.struct(
         [("packet", pa.int64()), ("start", pa.int64()), ("lost_bytes", pa.int64()), ("resumes", pa.int64())]
