@@ -1,1 +1,1 @@
-"""How fast frames come, from the first batch to the steady state, and how far that is from the decoder alone."""
+"""Measurements of speed, from the first batch to the steady state, compared with the decoder alone."""

@@ -1,4 +1,4 @@
-"""The loaders that people write, to be measured beside this package: nothing of it is in them but the list of paths.
+"""Common loaders to measure for comparison. They share nothing with this package but the list of paths.
 
 Both decode whole files, cut them up, and shuffle decoded frames.
 """
@@ -26,10 +26,10 @@ _SAMPLE_RATE = 44_100
 
 
 class LibrosaDataset(IterableDataset[torch.Tensor]):
-    """Frames `(2, samples_per_frame)` from `librosa.load`, as a tutorial would do it.
+    """Frames `(2, samples_per_frame)` from `librosa.load`, as in a tutorial.
 
-    Every file is loaded whole at 44.1 kHz in stereo, gets a random number of zeros in front and zeros behind up to
-    whole frames, and its frames go through a shuffle buffer. Workers take every n-th file.
+    Every file is loaded whole at 44.1 kHz in stereo. It gets a random number of zeros in front, and zeros behind up to
+    whole frames. Its frames go through a shuffle buffer. Workers take every n-th file.
     """
 
     def __init__(self, paths: Sequence[str], *, samples_per_frame: int, shuffle_buffer_size: int, seed: int) -> None:
@@ -59,7 +59,7 @@ def whole_file_batches(
     batch_size: int,
     seed: int,
 ) -> Iterator[npt.NDArray[np.float32]]:
-    """Batches `(batch_size, 2, samples_per_frame)` without end, from whole files that a thread decodes ahead."""
+    """Yield batches `(batch_size, 2, samples_per_frame)` without end, from whole files that a thread decodes ahead."""
     generator = random.Random(seed)
     frames = (
         frame
@@ -72,7 +72,7 @@ def whole_file_batches(
 
 
 def _decoded_ahead(paths: Sequence[str], decoder: str, generator: random.Random) -> Iterator[npt.NDArray[np.float32]]:
-    """All files, epoch after epoch, each decoded whole in a thread."""
+    """Yield all files, epoch after epoch, each decoded whole in a thread."""
     ready: queue.Queue[npt.NDArray[np.float32]] = queue.Queue(maxsize=_FILES_AHEAD)
 
     def decode_all() -> None:
@@ -98,7 +98,7 @@ def _decode_file(path: str, decoder: str) -> npt.NDArray[np.float32]:
 def _cut(
     samples: npt.NDArray[np.float32], samples_per_frame: int, generator: random.Random
 ) -> Iterator[npt.NDArray[np.float32]]:
-    """Frames of `(2, num_samples)` samples behind a random number of zeros, with zeros behind up to whole frames."""
+    """Yield frames of `(2, num_samples)` samples, after a random number of zeros; zeros fill the last frame."""
     phase = generator.randrange(samples_per_frame)
     num_frames = -(-(phase + samples.shape[1]) // samples_per_frame)
     padded = np.zeros((2, num_frames * samples_per_frame), np.float32)
@@ -108,7 +108,7 @@ def _cut(
 
 
 def _shuffled(items: Iterable[T], buffer_size: int, generator: random.Random) -> Iterator[T]:
-    """The textbook shuffle buffer: full before anything comes out."""
+    """Yield all items from a textbook shuffle buffer: it fills up before anything comes out."""
     buffer: list[T] = []
     for item in items:
         if len(buffer) < buffer_size:

@@ -1,4 +1,4 @@
-"""A small synthetic corpus, for trying things without audio of one's own."""
+"""A small synthetic corpus, to try things without real audio."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ _BLOCK_SAMPLES = SAMPLE_RATE
 
 
 def default_folder() -> Path:
-    """Where the demo corpus is kept: this user's cache folder."""
+    """Return the folder of the demo corpus, in this user's cache folder."""
     from platformdirs import user_cache_path
 
     return user_cache_path("flowmo_data") / f"demo-{NUM_FILES}x{SECONDS_PER_FILE}s"
 
 
 def make_demo(folder: Path, *, num_files: int = NUM_FILES, seconds: int = SECONDS_PER_FILE) -> Iterator[Path]:
-    """Write stereo MP3s at 44.1 kHz into a folder, those that are not there yet, and give each one's path when it is.
+    """Write the missing stereo MP3s at 44.1 kHz into a folder, and yield the path of each when it exists.
 
-    Each is chords of decaying tones over noise, so that an encoder has as much to do as with music. A file is written
-    beside its place and renamed, so that one that is there is whole.
+    Each file has chords of decaying tones over noise, so that an encoder has as much to do as with music. It is written
+    under a temporary name and then renamed, so that a file that exists is complete.
 
     Args:
-        folder: made where it does not exist.
-        num_files: how many.
-        seconds: length of each.
+        folder: created if it does not exist.
+        num_files: number of files.
+        seconds: length of each file.
 
     Raises:
         OSError: the folder cannot be written.
@@ -53,7 +53,7 @@ def make_demo(folder: Path, *, num_files: int = NUM_FILES, seconds: int = SECOND
 
 def write_mp3(path: Path, samples: npt.NDArray[np.float32], sample_rate: int = SAMPLE_RATE) -> None:
     """Write `(num_samples, channels)` samples as an MP3, with LAME through libsndfile."""
-    data = io.BytesIO()  # libsndfile does not say what is wrong with a disk
+    data = io.BytesIO()  # libsndfile does not report the cause of a disk error
     with soundfile.SoundFile(data, "w", sample_rate, samples.shape[1], format="MP3") as opened:
         for start in range(0, len(samples), _BLOCK_SAMPLES):
             opened.write(samples[start : start + _BLOCK_SAMPLES])
@@ -61,7 +61,7 @@ def write_mp3(path: Path, samples: npt.NDArray[np.float32], sample_rate: int = S
 
 
 def synthetic_music(num_samples: int, *, seed: int) -> npt.NDArray[np.float32]:
-    """Stereo samples `(num_samples, 2)` at 44.1 kHz: four decaying tones every half second, over noise."""
+    """Return stereo samples `(num_samples, 2)` at 44.1 kHz: four decaying tones every half second, over noise."""
     generator = np.random.default_rng(seed)
     noise = generator.standard_normal((num_samples, 2), dtype=np.float32)
     samples: npt.NDArray[np.float32] = noise * np.float32(0.02)

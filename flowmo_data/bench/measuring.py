@@ -1,4 +1,4 @@
-"""Measure one setup, in a process of its own: `python -m flowmo_data.bench.measuring SETUP_AS_JSON`.
+"""Measure one setup, in its own process: `python -m flowmo_data.bench.measuring SETUP_AS_JSON`.
 
 It writes a line of JSON for every batch (`{"batch": 3}`) and the measurement at the end (`{"measurement": {...}}`).
 """
@@ -31,11 +31,11 @@ from flowmo_data.tracks.mpeg_part import MpegPart
 from flowmo_data.tracks.parts import Part
 
 _DECODER_FRAMES = 192
-"""frames that the decoder alone goes through, round and round; held in memory as packets, some 25 MB"""
+"""frames that the decoder alone decodes again and again; held in memory as packets, some 25 MB"""
 
 
 class Recorder:
-    """Takes the times and the memory of a loader's batches."""
+    """A recorder of the times and the memory of a loader's batches."""
 
     def __init__(self, setup: Setup, report: Callable[[dict[str, Any]], None]) -> None:
         self._setup, self._report = setup, report
@@ -43,12 +43,12 @@ class Recorder:
         self._peak_bytes = 0
 
     def measure(self, batch_sizes: Iterator[int], started: float, count_epochs: Callable[[], float]) -> Measurement:
-        """Go through batches: the first, the warm-up, the timed ones.
+        """Run through batches: the first, the warm-up, the timed ones.
 
         Args:
-            batch_sizes: takes a batch at each step, and gives its number of frames.
+            batch_sizes: takes a batch at each step, and yields its number of frames.
             started: `perf_counter()` before the loader was made.
-            count_epochs: how often the data has been gone through by now.
+            count_epochs: returns the number of passes over the data so far.
         """
         next(batch_sizes)
         first = perf_counter()
@@ -64,7 +64,7 @@ class Recorder:
             self._note(number)
         steady, cpu = perf_counter() - warm, self._cpu_seconds() - cpu
         epochs = count_epochs()
-        for _ in range(4):  # the clock has stopped: looking at memory takes time
+        for _ in range(4):  # the clock has stopped: measuring memory takes time
             self._sample_memory()
             next(batch_sizes)
         return Measurement(
@@ -91,7 +91,7 @@ class Recorder:
 
 
 def _proportional_bytes(process: psutil.Process) -> int:
-    """A process's memory, what it shares divided among the sharers; its resident set where that is unknown."""
+    """Return a process's memory, with shared memory divided among the sharers; its resident set if that is unknown."""
     memory = process.memory_full_info()
     return int(getattr(memory, "pss", memory.rss))
 
@@ -114,7 +114,7 @@ def _measure_librosa(setup: Setup, recorder: Recorder) -> Measurement:
     paths = list(find_sources(setup.files))
     import_extra("librosa", user="the librosa baseline").load(
         paths[0], duration=0.1
-    )  # what it imports and compiles at first is no part of the measurement
+    )  # its first imports and compilations are not part of the measurement
     started = perf_counter()
     dataset = LibrosaDataset(
         paths,
@@ -160,7 +160,7 @@ def _measure_loader(
 
 
 def _measure_decoder(setup: Setup, recorder: Recorder) -> Measurement:
-    """The decoder alone, on packets that are in memory, into the buffer that it always uses: the limit."""
+    """Measure the decoder alone, on packets in memory, into the buffer that it always uses: the limit."""
     spans = itertools.islice(_dataset(setup).spans(Progress(0, 0), Shard()), _DECODER_FRAMES)
     windows = (span.timeline.windows(span.start, span.stop) for span in spans)
     frames = [[_decoding(*window, setup.decoder) for window in of_frame] for of_frame in windows]
@@ -178,12 +178,7 @@ def _measure_decoder(setup: Setup, recorder: Recorder) -> Measurement:
 
 
 def _decoding(part: Part, start: int, stop: int, decoder: str) -> Callable[[], object]:
-    """Return a function that decodes a window of a part; of formats other than MPEG audio, it reads the window too."""
-    if is_native(part, decoder):
-        first, packets = find_packets(part, start, stop)
-        skip = start + part.section.delay - first * part.section.header.samples_per_packet
-        out = scratch(2, stop - start)
-        return partial(native.decode_window, packets.data, packets.starts, skip=skip, out=out)
+    """Return a function that decodes a window of a part; it includes the reading, except for MPEG audio."""
     if isinstance(part, MpegPart):
         return partial(load_run_decoder(choose_run_decoder(decoder)), find_run(part, start, stop))
     return partial(read_window, part, start, stop, decoder)

@@ -1,4 +1,4 @@
-"""The picture of the measurements: speed over workers, the limit, the baselines; and the first batch beside it."""
+"""The picture of the measurements: speed over workers, the limit, the baselines, and the first batch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flowmo_data.runtime.processes import num_cores
 
 
 def draw(results: Sequence[Result], limit: Result | None, path: Path) -> None:
-    """Draw the results into a file, whose suffix says its format.
+    """Draw the results to a file; its suffix determines the format.
 
     Raises:
         MissingPackageError: matplotlib is not installed.
@@ -41,7 +41,7 @@ def draw(results: Sequence[Result], limit: Result | None, path: Path) -> None:
     if max(seconds) > 10 * min(seconds):
         first.set_xscale("log")
         first.set_xlim(min(seconds) / 2, max(seconds) * 3)
-    else:  # ticks of a log axis would lie on each other
+    else:  # ticks of a log axis would overlap
         first.set_xlim(0, max(seconds) * 1.2)
     first.tick_params(axis="y", labelsize=8)
     for axes in (speed, first):

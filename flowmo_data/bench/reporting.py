@@ -1,4 +1,4 @@
-"""What the measurements say: a table for a person, JSON for a script, and a recommendation."""
+"""The results of the measurements: a table for a person, JSON for a script, and a recommendation."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from flowmo_data.runtime.processes import num_cores
 
 _CAPTION = (
     "w × t: workers × decode threads. {runs}"
-    "of limit: of the decoder alone, times the cores in use. MB: peak memory of all processes."
+    "of limit: share of the decoder alone × the cores in use. MB: peak memory of all processes."
 )
 _SEVERAL_RUNS = "Medians; below them the smallest and the largest of several runs. "
 _AS_GOOD = 0.97
-"""of two setups this near in speed, the one that takes less is recommended"""
+"""relative speed from which a setup that needs less memory is recommended instead of the fastest"""
 
 
 @dataclass(frozen=True)
 class Result:
-    """A setup and what its runs gave."""
+    """A setup and the results of its runs."""
 
     setup: Setup
     runs: Sequence[Measurement]
 
     def median(self, value: Callable[[Measurement], float]) -> float:
-        """The median of a value over the runs."""
+        """Return the median of a value over the runs."""
         return statistics.median(value(run) for run in self.runs)
 
     @property
     def batches_per_second(self) -> float:
-        """Median over the runs."""
+        """Batches per second, median over the runs."""
         return self.median(lambda run: run.batches_per_second)
 
 
 def machine() -> dict[str, Any]:
-    """The machine, the versions and the date."""
+    """Return the machine, the versions and the date."""
     versions = {"python": platform.python_version()}
     for package in ("flowmo_data", "torch", "torchaudio", "numpy", "soundfile", "minimp3py", "librosa"):
         try:
@@ -69,7 +69,7 @@ def _processor() -> str:
 
 
 def share_of_limit(result: Result, limit: Result | None) -> float | None:
-    """The part that a loader reaches of what the decoder alone could do on as many cores; None where it is unknown."""
+    """Return a loader's speed as a share of the decoder alone on as many cores; None if unknown."""
     if limit is None or result.setup.loader in ("decoder", "librosa"):
         return None
     cores = result.setup.cores_in_use(num_cores())
@@ -77,7 +77,7 @@ def share_of_limit(result: Result, limit: Result | None) -> float | None:
 
 
 def results_table(results: Sequence[Result], limit: Result | None) -> Table:
-    """One row for each setup: medians, and the smallest and largest below them where there are several runs.
+    """Return a table with a row for each setup: medians, and below them the smallest and largest of several runs.
 
     "w × t" is workers × decode threads, "of limit" the share of the decode limit, "MB" peak memory of all processes.
     """
@@ -120,7 +120,7 @@ def _spread(result: Result, value: Callable[[Measurement], float]) -> str:
 
 
 def recommendation(results: Sequence[Result], limit: Result | None) -> str:
-    """What to set on this machine, and why."""
+    """Return a recommended setup for this machine, and the reason."""
     own = [result for result in results if result.setup.loader.startswith("flowmo_data")]
     best = max(own, key=lambda result: result.batches_per_second)
     near = [result for result in own if result.batches_per_second >= _AS_GOOD * best.batches_per_second]
@@ -132,14 +132,14 @@ def recommendation(results: Sequence[Result], limit: Result | None) -> str:
         f"{chosen.batches_per_second:.2f} batches/s"
     )
     if share is not None:
-        text += f", {share:.0%} of what the decoder does on {setup.cores_in_use(num_cores())} of {num_cores()} cores"
+        text += f", {share:.0%} of the decoder's speed on {setup.cores_in_use(num_cores())} of {num_cores()} cores"
     if chosen is best:
         return text + "; no other setup of flowmo_data was faster."
     return text + f", with less memory than the fastest ({best.setup.name}: {best.batches_per_second:.2f})."
 
 
 def as_json(results: Sequence[Result], limit: Result | None, corpus: Survey) -> dict[str, Any]:
-    """All that was measured, every run of it."""
+    """Return everything that was measured, with every run."""
     return {
         "machine": machine(),
         "corpus": asdict(corpus),

@@ -1,4 +1,4 @@
-"""Run setups, each in a process of its own, in turn, several times over."""
+"""Run setups in turn, several times, each run in its own process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flowmo_data.errors import FlowmoDataError
 
 
 class MeasuringError(FlowmoDataError):
-    """A measuring process ended without a measurement."""
+    """A measuring process that ended without a measurement."""
 
 
 def run_setups(
@@ -22,19 +22,19 @@ def run_setups(
 ) -> list[list[Measurement]]:
     """Measure setups.
 
-    The repeats are interleaved, all setups once and then all again, so that a machine whose speed drifts is as unfair
-    to one as to another.
+    The repeats are interleaved, all setups once and then all again, so that a drift in the machine's speed affects all
+    setups equally.
 
     Args:
-        setups: what to measure.
-        repeats: how often each.
+        setups: the setups to measure.
+        repeats: number of runs of each setup.
         on_batch: called after every batch, with the setup's index and the batch's number in its run, from 1 on.
 
     Returns:
-        For each setup its measurements.
+        The measurements of each setup.
 
     Raises:
-        MeasuringError: a process failed; the message is the last that it said.
+        MeasuringError: a process failed; the message is its last line of output.
     """
     measurements: list[list[Measurement]] = [[] for _ in setups]
     for _ in range(repeats):

@@ -1,4 +1,4 @@
-"""What is measured, and what comes out of it: the records that go to a measuring process and come back."""
+"""The setups to measure and their results, as records that go to a measuring process and come back."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from flowmo_data.errors import counted
 
 LOADERS = {
-    "flowmo_data": "frames, put together by the DataLoader",
+    "flowmo_data": "frames, collated by the DataLoader",
     "flowmo_data batches": "batches decoded in place: batch_size= of the dataset",
     "whole-file": "a thread decodes whole files, 4 ahead; a buffer of decoded frames; np.stack",
     "librosa": "librosa.load in an IterableDataset, a buffer of decoded frames, the standard DataLoader",
     "decoder": "the decoder alone, on the same packets, into one buffer",
 }
-"""what can be measured"""
+"""the loaders that can be measured"""
 BASELINES = ("whole-file", "librosa")
 
 
@@ -24,7 +24,7 @@ class Setup:
     """One configuration."""
 
     files: tuple[str, ...]
-    """what `StreamingAudioDataset(files)` takes"""
+    """the `files` of `StreamingAudioDataset`"""
     loader: str = "flowmo_data"
     """one of `LOADERS`"""
     num_workers: int = 0
@@ -36,11 +36,11 @@ class Setup:
     warmup: int = 5
     """batches before the clock of the steady state starts"""
     batches: int = 50
-    """batches that are timed"""
+    """timed batches"""
     seed: int = 42
 
     def to_json(self) -> str:
-        """As one line of JSON."""
+        """Return the setup as one line of JSON."""
         return json.dumps(asdict(self))
 
     @property
@@ -54,43 +54,43 @@ class Setup:
         return f"{self.loader}, {counted(self.num_workers, 'worker')}{threads}"
 
     def cores_in_use(self, cores: int) -> int:
-        """How many of the machine's cores the setup can decode on at once."""
+        """Return the number of the machine's cores that the setup can decode on at once."""
         if self.loader == "whole-file":
             return 1
         return min(cores, max(self.num_workers, 1) * max(self.decode_threads, 1))
 
     @classmethod
     def from_json(cls, text: str) -> Setup:
-        """What `to_json` gave."""
+        """Return the setup that `to_json` wrote."""
         values = json.loads(text)
         return cls(**{**values, "files": tuple(values["files"])})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """What one run of a setup gave."""
+    """The result of one run of a setup."""
 
     first_batch_seconds: float
-    """from making the dataset and the DataLoader to holding the first batch"""
+    """from the creation of the dataset and the DataLoader to the first batch"""
     warmup_seconds: float
-    """from holding the first batch to holding the last of the warm-up"""
+    """from the first batch to the last batch of the warm-up"""
     steady_seconds: float
-    """of the timed batches"""
+    """duration of the timed batches"""
     num_batches: float
-    """timed; a fraction where epochs end inside"""
+    """timed batches; a fraction if epochs end among them"""
     cpu_seconds: float
-    """of the timed batches, in the main process and its workers"""
+    """CPU time of the timed batches, in the main process and its workers"""
     peak_bytes: int
     """largest sum of the proportional set sizes of the main process and its workers"""
     epochs: float
-    """how often the data was gone through, warm-up included"""
+    """passes over the data, warm-up included"""
 
     @property
     def batches_per_second(self) -> float:
-        """Batches a second in the steady state."""
+        """Batches per second in the steady state."""
         return self.num_batches / self.steady_seconds
 
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> Measurement:
-        """From what `asdict` gave."""
+        """Return the measurement that `asdict` took apart."""
         return cls(**{field.name: values[field.name] for field in fields(cls)})

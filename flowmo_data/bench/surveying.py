@@ -1,4 +1,4 @@
-"""What is in a corpus: hours, bytes, frames, and what cannot be read."""
+"""The contents of a corpus: hours, bytes, frames, and unreadable files."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from flowmo_data.tracks.track import at_sample_rate, open_track
 
 @dataclass
 class Survey:
-    """The sum over files."""
+    """The totals over files."""
 
     num_files: int = 0
     num_bytes: int = 0
     hours: float = 0.0
-    """of the files that can be read"""
+    """duration of the readable files"""
     num_frames: int = 0
-    """in an epoch, phases left out"""
+    """frames in an epoch, without phases"""
     unreadable: list[str] = field(default_factory=list)
-    """what is wrong with each file that cannot be read"""
+    """the problem with each unreadable file"""
 
 
 def survey(paths: Iterable[str], *, sr: int, samples_per_frame: int) -> Survey:
-    """Look at files, decoding nothing."""
+    """Return the totals over files, without decoding anything."""
     total = Survey()
     for path in paths:
         total.num_files += 1
