@@ -1,4 +1,4 @@
-"""MPEG audio at the level of packets: walk them, and give the bytes that decode to a window. Bytes in, integers out."""
+"""MPEG audio packets: find them, and give the bytes that decode to a window. Bytes in, integers out."""
 
 from flowmo_data.tracks.mpeg.runs import Packets, Run, build_run, packet_range, read_packets
 from flowmo_data.tracks.mpeg.sections import Gap, Section, missing_packets, section_lengths

@@ -1,7 +1,7 @@
-"""The four-byte header of an MPEG audio packet: what it says, and how long its packet is.
+"""The four-byte header of an MPEG audio packet: its fields, and the length of its packet.
 
 The standard calls a packet a frame (ISO/IEC 11172-3, clause 2.4.1.3); here a frame is a training example.
-Field names are those of clause 2.4.2.3; MPEG-2 is ISO/IEC 13818-3, MPEG-2.5 is Fraunhofer's extension of it.
+Field names come from clause 2.4.2.3. MPEG-2 is ISO/IEC 13818-3; MPEG-2.5 is Fraunhofer's extension of it.
 
     byte 0     1            2              3
     11111111   111vvllp     bbbbrrPx       mm......
@@ -23,7 +23,7 @@ LONGEST_FREE_PACKET = 4_608
 """bytes; free format sets no limit: this is 1,411 kbit/s at 44.1 kHz. With a bitrate, 1,729 is the longest"""
 
 FREE_FORMAT = 1
-"""stands for a length in `packet_lengths` where bitrate_index is 0: the header does not tell"""
+"""value in `packet_lengths` if bitrate_index is 0: the header does not give the length"""
 
 _BITRATES = {  # (MPEG-1?, layer) -> kbit/s by bitrate_index, clause 2.4.2.3 and 13818-3 clause 2.4.2.3
     (True, 1): (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -43,14 +43,14 @@ _LAYERS = {3: 1, 2: 2, 1: 3}
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a packet's header says. Made by `parse_header`."""
+    """The fields of a packet's header. Made by `parse_header`."""
 
     version: int
     """1 for MPEG-1, 2 for MPEG-2 and MPEG-2.5 (the low sampling rates)"""
     layer: int
     """1, 2 or 3"""
     protected: bool
-    """a 16-bit CRC follows the header"""
+    """True if a 16-bit CRC follows the header"""
     bitrate: int
     """kbit/s; 0 for free format"""
     sample_rate: int
@@ -90,21 +90,21 @@ class Header:
 
     @property
     def reservoir_bytes(self) -> int:
-        """How far back main_data_begin can point: 9 bits, or 8 for the low sampling rates."""
+        """Largest possible main_data_begin, in bytes: it has 9 bits, or 8 for the low sampling rates."""
         if self.layer != 3:
             return 0
         return 511 if self.version == 1 else 255
 
 
 def parse_header(data: bytes | bytearray | memoryview, pos: int = 0) -> Header | None:
-    """The header at `data[pos:pos + 4]`, or None where these bytes are no valid header."""
+    """Return the header at `data[pos:pos + 4]`, or None if these bytes are not a valid header."""
     if pos + HEADER_BYTES > len(data) or data[pos] != 0xFF or data[pos + 1] < 0xE0:
         return None
     version_bits, layer = data[pos + 1] >> 3 & 3, _LAYERS.get(data[pos + 1] >> 1 & 3)
     bitrate_index, rate_index = data[pos + 2] >> 4, data[pos + 2] >> 2 & 3
     if layer is None or version_bits == 1 or bitrate_index == 15 or rate_index == 3:
         return None
-    if version_bits == 0 and layer != 3:  # MPEG-2.5 has Layer III alone
+    if version_bits == 0 and layer != 3:  # MPEG-2.5 has only Layer III
         return None
     return Header(
         version=1 if version_bits == 3 else 2,
@@ -118,9 +118,9 @@ def parse_header(data: bytes | bytearray | memoryview, pos: int = 0) -> Header |
 
 
 def stream_key(data: bytes, pos: int) -> int:
-    """What the packets of one stream have in common, as a number that can be compared.
+    """Return a number that all packets of one stream share.
 
-    That is version, layer, sample rate, free format or not, and one channel or two.
+    It combines version, layer, sample rate, free format or not, and one channel or two.
     The bytes at `pos` must be a valid header.
     """
     b1, b2, b3 = data[pos + 1 : pos + 4]
@@ -128,17 +128,17 @@ def stream_key(data: bytes, pos: int) -> int:
 
 
 def packet_lengths(second_byte: int) -> list[int]:
-    """Packet length in bytes by a header's third byte, for headers with this second byte.
+    """Return the packet length in bytes by a header's third byte, for headers with this second byte.
 
     Returns:
-        256 numbers: 0 where the header is not valid, `FREE_FORMAT` where it does not tell.
+        256 numbers: 0 if the header is not valid, `FREE_FORMAT` if it does not give the length.
     """
     return _length_rows()[second_byte >> 1 & 15]
 
 
 @cache
 def length_table() -> npt.NDArray[np.int64]:
-    """`packet_lengths` for all headers: shape (16, 256), by bits 1 to 4 of byte 1, and byte 2."""
+    """Return `packet_lengths` for all headers: shape (16, 256), by bits 1 to 4 of byte 1, and byte 2."""
     return np.array(_length_rows(), dtype=np.int64)
 
 

@@ -1,13 +1,13 @@
-"""From a window of samples to the run of packets that decodes to it.
+"""Find the run of packets that decodes to a window of samples.
 
-Layer III's packets lean on those before them: main data may start up to 511 bytes back (the bit reservoir, ISO/IEC
+Layer III packets depend on earlier ones: main data may start up to 511 bytes back (the bit reservoir, ISO/IEC
 11172-3 clause 2.4.2.7, main_data_begin), and the synthesis filters remember one or two packets. So a run starts early:
 
     ... | reservoir | overlap | packets of the window |
         ^ first                                       ^ the run ends where the window does
 
-The first packets of a run, and the first after damage, may point at main data that is not there. Decoders drop some of
-those, mute others, and do not agree on which. `build_run` mutes them itself, so that every packet of a run decodes to
+The first packets of a run, and the first after damage, may point at missing main data. Decoders drop some of these
+packets, mute others, and do not agree on which. `build_run` mutes them itself. So every packet of a run decodes to
 `samples_per_packet` samples with every decoder, and a decoder that gives fewer has met damage.
 """
 
@@ -31,10 +31,10 @@ _USUAL_LEAD = 10
 
 @dataclass(slots=True)
 class Run:
-    """Whole packets of one section, one right after the other, and no other bytes."""
+    """Whole packets of one section, back to back, without other bytes."""
 
     header: Header
-    """what the packets share"""
+    """the header fields that the packets share"""
     data: bytearray
     """the packets"""
     starts: list[int]
@@ -42,7 +42,7 @@ class Run:
     first: int
     """index in the section of the first packet"""
     muted: set[int] = field(default_factory=set)
-    """the packets, as indices in the run, that decode to silence because what they hold cannot be decoded"""
+    """packets, as indices in the run, that decode to silence because their content cannot be decoded"""
 
     @property
     def num_packets(self) -> int:
@@ -55,16 +55,16 @@ class Run:
         return self.num_packets * self.header.samples_per_packet
 
     def silent_packet(self) -> bytes:
-        """A packet like the first that decodes to zeros and needs nothing before it: all of its fields are 0."""
+        """Return a packet like the first that decodes to zeros and needs no earlier packet: all its fields are 0."""
         header = bytearray(self.data[:HEADER_BYTES])
-        header[1] |= 1  # protection_bit 1: no CRC to be right
+        header[1] |= 1  # protection_bit 1: no CRC that has to match
         return bytes(header) + bytes(self.starts[1] - HEADER_BYTES)
 
     def piece(self, known: int, stop: int) -> Run:
-        """A run of the packets `[known, stop)`, and of as many before them as they need.
+        """Return a run of the packets `[known, stop)`, and of as many earlier packets as they need.
 
         Args:
-            known: index in the run of a packet.
+            known: index in the run of the first of these packets.
             stop: one past the index of the last packet.
         """
         start, missing = max(known - _OVERLAP_PACKETS, 0), self.header.reservoir_bytes
@@ -79,22 +79,22 @@ class Run:
         return piece
 
     def main_data_begin(self, packet: int) -> int:
-        """How many bytes before the packet's own main data its main data starts (Layer III)."""
+        """Return the number of bytes that the packet's main data reaches back into earlier packets (Layer III)."""
         at = self._side_info(packet)
         if self.header.version == 1:
             return self.data[at] << 1 | self.data[at + 1] >> 7
         return self.data[at]
 
     def main_data_bytes(self, packet: int) -> int:
-        """Bytes of main data that the packet carries, for itself or for those after it."""
+        """Return the bytes of main data that the packet carries, for itself or for later packets."""
         return self.starts[packet + 1] - self._side_info(packet) - self.header.side_info_bytes
 
     def mute(self, packet: int, reservoir_bytes: int) -> None:
-        """Make a packet decode to silence, leaving its main data for the packets after it to find.
+        """Make a packet decode to silence, but keep its main data for the packets after it.
 
         Args:
             packet: index in the run.
-            reservoir_bytes: main data there is before it. A muted packet claims all of it, since decoders hand on
+            reservoir_bytes: bytes of main data before it. A muted packet claims all of them, because decoders pass on
                 no more than a packet has claimed.
         """
         self.muted.add(packet)
@@ -107,16 +107,16 @@ class Run:
         self.data[at : at + size] = bits.to_bytes(2, "big") + bytes(size - 2)  # part2_3_length 0 everywhere
 
     def _side_info(self, packet: int) -> int:
-        """Where the packet's side information starts: after the header, and the CRC where protection_bit is 0."""
+        """Return the start of the packet's side information: after the header, and the CRC if protection_bit is 0."""
         start = self.starts[packet]
         return start + (HEADER_BYTES if self.data[start + 1] & 1 else HEADER_BYTES + 2)
 
 
 def packet_range(section: Section, start: int, stop: int) -> tuple[int, int]:
-    """The packets that must be decoded for the samples `[start, stop)` of a section to be exact.
+    """Return the packets that must be decoded for the samples `[start, stop)` of a section to be exact.
 
     Returns:
-        The half-open range of packets, those in front for the reservoir and the overlap included.
+        The half-open range of packets, including those in front for the reservoir and the overlap.
     """
     per_packet = section.header.samples_per_packet
     first = max((start + section.delay) // per_packet - _OVERLAP_PACKETS, 0)
@@ -132,25 +132,14 @@ def packet_range(section: Section, start: int, stop: int) -> tuple[int, int]:
     return first, last
 
 
-class Packets(NamedTuple):
-    """Whole packets of one section, one right after the other, and no other bytes."""
-
-    data: bytes | bytearray
-    """the packets"""
-    starts: npt.NDArray[np.uint32]
-    """byte in `data` at which each packet starts, and at the end the length of `data`"""
-    breaks: tuple[int, ...]
-    """packets, by their index here, before which bytes were lost: their bit reservoir is not the packets before them"""
-
-
-def read_packets(section: Section, first: int, stop: int, read: Read) -> Packets:
-    """Read the packets `[first, stop)` of a section, and close the gaps between them.
+def build_run(section: Section, first: int, stop: int, read: Read) -> Run:
+    """Return the packets `[first, stop)` of a section as a run: every packet can be decoded or is muted.
 
     Args:
-        section: of the file that `read` reads.
+        section: a section of the file that `read` reads.
         first: index of the first packet.
-        stop: one past the index of the last.
-        read: gives the bytes `[start, stop)` of the file.
+        stop: one past the index of the last packet.
+        read: returns the bytes `[start, stop)` of the file.
     """
     offsets = offset_array(section.offsets, first, min(stop + 1, section.num_packets))
     begin = int(offsets[0])
@@ -190,7 +179,7 @@ def build_run(section: Section, first: int, stop: int, read: Read) -> Run:
 
 
 def _mute_dangling(run: Run, packet: int) -> None:
-    """Mute those from `packet` on whose main data starts before it, where nothing is known."""
+    """Mute the packets from `packet` on that need main data from before it: that data is unknown."""
     reservoir_bytes = 0
     while packet < run.num_packets and reservoir_bytes < run.header.reservoir_bytes:
         if run.main_data_begin(packet) > reservoir_bytes:

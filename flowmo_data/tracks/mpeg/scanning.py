@@ -1,4 +1,4 @@
-"""Headers looked at many at a time, where that is faster than going from one to the next."""
+"""Check many headers at a time, if that is faster than going from one to the next."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ Bytes = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.int64]
 
 PERIOD = 49
-"""packets after which the paddings of a constant bitrate come again: at 44.1 kHz a packet takes 160/49 bytes for every
+"""packets after which the paddings of a constant bitrate repeat: at 44.1 kHz a packet takes 160/49 bytes for every
 kbit/s, at 22.05 and 11.025 kHz half or all of that, and at the other rates a whole number of bytes"""
 _LONGEST_SLOT = 4
-"""bytes of padding at most"""
+"""maximum bytes of padding"""
 
 
 def regular_packets(window: Bytes, at: int, steps: list[int], key: int, lengths: list[int]) -> Numbers:
-    """Where packets start if they go on as regularly as those before, as far as their headers agree.
+    """Return the starts of packets that continue as regularly as those before, as far as their headers agree.
 
     Args:
         window: bytes of the file.
-        at: where the next packet starts.
-        steps: bytes from packet to packet, of the `PERIOD` before it.
+        at: start of the next packet.
+        steps: bytes from packet to packet, for the `PERIOD` packets before it.
         key: `stream_key` of the stream.
         lengths: packet length by a header's third byte.
 
     Returns:
-        The places in the window from `at` on, up to the first that no such packet starts at; none where the packets
-        before are not of a constant bitrate.
+        The places in the window from `at` on, up to the first without such a packet; none if the packets before do not
+        have a constant bitrate.
     """
     if max(steps) - min(steps) > _LONGEST_SLOT:
         return np.empty(0, np.int64)
@@ -42,7 +42,7 @@ def regular_packets(window: Bytes, at: int, steps: list[int], key: int, lengths:
 
 
 def keys_at(window: Bytes, places: Numbers) -> Numbers:
-    """`stream_key` of the headers at `places`; -1 where there is none, or where a place is past the window."""
+    """Return `stream_key` of the headers at `places`; -1 if there is no header, or a place is past the window."""
     inside = places + HEADER_BYTES <= len(window)
     at = np.where(inside, places, 0)
     b1, b2, b3 = (window[at + i].astype(np.int64) for i in (1, 2, 3))
@@ -57,13 +57,13 @@ def _lengths_at(b1: Numbers, b2: Numbers) -> Numbers:
 
 
 def vouched_for(window: Bytes, start: int, stop: int, limit: int, like: int) -> tuple[int | None, list[int]]:
-    """The first place in `[start, stop)` of the window whose header others vouch for.
+    """Return the first place in `[start, stop)` of the window with a header that other headers confirm.
 
-    One more header where its packet ends is enough for a packet like those before (`like`), two for any other;
-    and the end of the file, at `limit`, stands for a header, or for two where a packet ends exactly there.
+    For a packet like those before (`like`), one more header where the packet ends is enough; for any other, two are
+    needed. The end of the file, at `limit`, counts as a header, or as two if a packet ends exactly there.
 
     Returns:
-        The place or None, and the places of free-format headers, which tell no length.
+        The place or None, and the places of free-format headers, which do not give a length.
     """
     first = start + np.flatnonzero((window[start:stop] == 0xFF) & (window[start + 1 : stop + 1] >= 0xE0))
     first = first[first + HEADER_BYTES <= len(window)]

@@ -1,8 +1,8 @@
-"""Find a section's packets from a few of them: every 64th is known, those between are found header by header.
+"""Find a section's packets: every 64th is known, the others are found header by header.
 
 packet     0 . . . . . . . 64 . . . . . . . 128 . . . .
 known      ▲               ▲                ▲
-wanted                         [ . . . . . . . )          two stretches are read, and must end where the next begins
+wanted                         [ . . . . . . . )          two stretches are read; each must end where the next begins
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ PACKETS_PER_POINT = 64
 
 
 class MovedPacketsError(Exception):
-    """Packets are not where they were when the points were taken: this is another file."""
+    """Packets that are not where they were when the points were taken: this is another file."""
 
 
 class SeekOffsets(Sequence[int]):
-    """The `offsets` of a `Section`, of which only every 64th is held.
+    """The `offsets` of a `Section`. Only every 64th is stored.
 
     Args:
         points: byte at which each 64th packet starts.
         num_packets: packets of the section.
         end: byte at which the last packet ends.
-        gaps: by the first packet after a gap, the byte at which the packet before ends, and that at which it starts.
-        lengths: the section's.
-        read: gives the bytes `[start, stop)` of the file.
+        gaps: the byte at which a gap starts and the byte at which it ends, by the first packet after it.
+        lengths: the section's `lengths`.
+        read: returns the bytes `[start, stop)` of the file.
 
     Raises:
-        MovedPacketsError: when an offset is asked for: the packets there do not lead from one point to the next.
+        MovedPacketsError: on access to an offset: the packets there do not lead from one point to the next.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class SeekOffsets(Sequence[int]):
         return offsets, self._across(stop, pos) if stop < self._num_packets else pos
 
     def _across(self, packet: int, pos: int) -> int:
-        """Where a packet starts if the one before it ends at `pos`."""
+        """Return the start of a packet if the packet before it ends at `pos`."""
         if packet not in self._gaps:
             return pos
         start, resumes = self._gaps[packet]
@@ -132,7 +132,7 @@ class SeekOffsets(Sequence[int]):
 
 
 def seek_points(section: Section) -> Sequence[int]:
-    """The byte at which each 64th packet starts."""
+    """Return the byte at which each 64th packet starts."""
     return section.offsets[::PACKETS_PER_POINT]
 
 

@@ -1,4 +1,4 @@
-"""What stands in an MPEG file beside its audio: tags to step over, and the packet that tells of the others.
+"""Data in an MPEG file that is not audio: tags to step over, and the packet that describes the others.
 
 - ID3v2: https://id3.org/id3v2.4.0-structure, section 3.1. ID3v1: the last 128 bytes, from "TAG".
 - APEv2: https://wiki.hydrogenaud.io/index.php?title=APE_Tags_Header. Lyrics3v2: https://id3.org/Lyrics3v2.
@@ -13,29 +13,29 @@ from dataclasses import dataclass
 from flowmo_data.tracks.mpeg.headers import HEADER_BYTES, Header
 
 Read = Callable[[int, int], bytes]
-"""`read(start, stop)` gives the bytes `[start, stop)`; fewer only at the end of the file."""
+"""`read(start, stop)` returns the bytes `[start, stop)`; fewer only at the end of the file."""
 
 _BLOCK_BYTES = 1 << 12
 _DECODER_DELAY = 529
-"""samples by which every Layer III decoder is late; the encoder's delay in the LAME tag comes on top"""
+"""samples of delay in every Layer III decoder; the encoder's delay in the LAME tag is added to it"""
 
 
 @dataclass(frozen=True, slots=True)
 class InfoPacket:
-    """What a Xing, Info or VBRI packet claims. It is believed only where the packets agree."""
+    """The claims of a Xing, Info or VBRI packet. They are believed only if the packets agree."""
 
     num_packets: int | None
     """audio packets after this one"""
     num_bytes: int | None
-    """bytes from this packet's first to the last packet's last"""
+    """bytes from the start of this packet to the end of the last packet"""
     delay: int = 0
-    """samples to drop in front: the encoder's delay and the decoder's; 0 where no tag gives one"""
+    """samples to drop in front: the encoder's delay and the decoder's; 0 if no tag gives one"""
     padding: int = 0
-    """samples to drop at the end, the decoder's delay taken off"""
+    """samples to drop at the end, after subtraction of the decoder's delay"""
 
 
 def tag_end(read: Read, pos: int, end: int) -> int:
-    """Where the run of tags that starts at `pos` ends; `pos` itself where none does."""
+    """Return the end of the run of tags that starts at `pos`; `pos` itself if no tag starts there."""
     while pos < end:
         head = read(pos, min(pos + 32, end))
         if head[:3] == b"ID3" and len(head) >= 10 and max(head[6:10]) < 0x80:
@@ -47,20 +47,20 @@ def tag_end(read: Read, pos: int, end: int) -> int:
             stop = pos + 128
         else:
             break
-        if stop > end:  # its size is not true: what follows is looked at byte by byte
+        if stop > end:  # its size is wrong: the bytes after it are searched one by one
             break
         pos = stop
     return pos
 
 
 def audio_end(read: Read, size: int) -> int:
-    """Where the audio ends: the file's size less the tags at its end, in whatever order they stand."""
+    """Return the end of the audio: the file's size less the tags at its end, in any order."""
     end = size
     while True:
         tail = read(max(end - 128, 0), end)
         if len(tail) == 128 and tail[:3] == b"TAG":
             end -= 128
-        elif tail[-32:-24] == b"APETAGEX":  # its footer: items and footer are counted in it, the header is not
+        elif tail[-32:-24] == b"APETAGEX":  # a footer: its size counts items and footer, but not the header
             has_header, tag_bytes = tail[-9] & 0x80, int.from_bytes(tail[-20:-16], "little")
             start = end - tag_bytes - 32 * bool(has_header)
             if tag_bytes < 32 or start < 0 or not _is_ape_tag(read(start, start + 64), bool(has_header)):
@@ -76,9 +76,9 @@ def audio_end(read: Read, size: int) -> int:
 
 
 def _is_ape_tag(head: bytes, has_header: bool) -> bool:
-    """Whether an APE tag starts so: with its header, or with an item, which is eight bytes, a key of ASCII, and a zero.
+    """Return whether an APE tag starts with these bytes: its header, or an item (eight bytes, an ASCII key, a zero).
 
-    Its footer's size may be untrue, and audio in that place.
+    The size in a footer may be wrong, and its place may hold audio.
     """
     if has_header:
         return head.startswith(b"APETAGEX")
@@ -89,7 +89,10 @@ def _is_ape_tag(head: bytes, has_header: bool) -> bool:
 
 
 def in_blocks(read: Read, size: int) -> Read:
-    """Reads a block at a time, for tags: a file may have one every ten bytes, and opening it for each costs more."""
+    """Return a `read` for tags that reads a block at a time.
+
+    A file may have a tag every ten bytes, and opening the file for each would cost more.
+    """
     base, block = 0, b""
 
     def read_in_blocks(start: int, stop: int) -> bytes:
@@ -105,12 +108,12 @@ def in_blocks(read: Read, size: int) -> Read:
 
 
 def parse_info_packet(packet: bytes, header: Header) -> InfoPacket | None:
-    """What the Layer III packet `packet` says of the packets after it, or None where it is plain audio."""
+    """Return the claims of the Layer III packet `packet` about later packets; None if it is plain audio."""
     if header.layer != 3:
         return None
     if packet[36:40] == b"VBRI" and len(packet) >= 54:
         return InfoPacket(num_packets=_number(packet, 50), num_bytes=_number(packet, 46))
-    # Encoders put it after the side information; where there is a CRC, some count its two bytes and some do not.
+    # Encoders put it after the side information. If there is a CRC, some count its two bytes and some do not.
     for start in {header.main_data_offset, HEADER_BYTES + header.side_info_bytes}:
         if packet[start : start + 4] in (b"Xing", b"Info"):
             return _parse_xing(packet, start)

@@ -1,11 +1,11 @@
-"""From bytes to the table of a file's packets, each found by the header before it and never by a guess.
+"""Walk through a file's packets, each found by the header before it and never by a guess.
 
     ID3 | Info | packet packet packet ... noise ... packet packet | packet packet | TAG
                  `------------- section, with a gap ------------'   `- section -'
                                                                      another rate
 
-A section is a stretch of packets that one decoder can decode in one go. Where a header is missing from the place where
-the last packet ends, the walk looks for the next place that two or three headers in a row vouch for.
+A section is a stretch of packets that one decoder can decode in one go. If there is no header where the last packet
+ends, the walk looks for the next place that two or three headers in a row confirm.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ _LOOKAHEAD_BYTES = 3 * LONGEST_FREE_PACKET + HEADER_BYTES
 _FIRST_SEARCH_BYTES = 1 << 10
 _NO_LIMIT = 1 << 62
 _MAX_FREE_FORMAT_TRIALS = 10_000
-"""a file of nothing but free-format headers is hostile; past this many, they are taken for noise"""
+"""a file of nothing but free-format headers is hostile; past this number of trials, they count as noise"""
 
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """What `walk` found in a file."""
+    """The result of `walk`."""
 
     sections: tuple[Section, ...]
     lost_bytes: int
     """bytes between packets that are neither packets nor tags"""
     trailing_bytes: int
-    """such bytes after the last packet; 0 where an Info packet says that all packets are there"""
+    """such bytes after the last packet; 0 if an Info packet confirms that all packets exist"""
 
 
 def walk(read: Read, size: int) -> Walk:
     """Find all packets of an MPEG audio file.
 
     Args:
-        read: gives the bytes `[start, stop)` of the file.
+        read: returns the bytes `[start, stop)` of the file.
         size: bytes of the file.
 
     Returns:
-        The sections in the order of the file; none where no packet was found. Any bytes give a result, in time
+        The sections in the order of the file; none if no packet was found. Any bytes give a result, in time
         linear in their number.
     """
     read_tags = in_blocks(read, size)
@@ -55,7 +55,7 @@ def walk(read: Read, size: int) -> Walk:
     start = tag_end(read_tags, 0, end)
     walker = _Walker(read, start, end)
     walker.run()
-    if not walker.sections and start:  # the tag's size was not true
+    if not walker.sections and start:  # the tag's size was wrong
         walker = _Walker(read, 0, end)
         walker.run()
     all_there = [_apply_info_packet(read, section) for section in walker.sections]
@@ -64,10 +64,10 @@ def walk(read: Read, size: int) -> Walk:
 
 
 def _apply_info_packet(read: Read, section: Section) -> bool:
-    """Take the Info packet out of the section that it heads, and the samples out that it calls delay and padding.
+    """Remove the Info packet from the start of a section, and the samples that it counts as delay and padding.
 
     Returns:
-        Whether there is one, and the packets that it states are there.
+        True if there is an Info packet, and the section has as many packets as it states.
     """
     first = section.offsets[0]
     stop = section.offsets[1] if section.num_packets > 1 else section.end
@@ -79,7 +79,7 @@ def _apply_info_packet(read: Read, section: Section) -> bool:
         if section.num_packets:
             section.delay = info.delay
             if info.num_packets == section.num_packets or info.num_bytes == section.end - first:
-                padding = info.padding  # the end that the tag means is the end of this section
+                padding = info.padding  # the tag refers to the end of this section
             section.stated_packets = _plausible_packets(info, section)
     decoded = section.num_packets * section.header.samples_per_packet
     section.num_samples = decoded - section.delay - padding
@@ -87,7 +87,7 @@ def _apply_info_packet(read: Read, section: Section) -> bool:
 
 
 def _plausible_packets(info: InfoPacket, section: Section) -> int:
-    """How many packets are stated; 0 where none are, or packets of this section could not have the bytes stated."""
+    """Return the stated number of packets; 0 if there is none, or if it does not fit the stated bytes."""
     stated = info.num_packets or 0
     if stated and info.num_bytes:
         possible = [length for length in section.lengths if length]
@@ -99,7 +99,7 @@ def _plausible_packets(info: InfoPacket, section: Section) -> int:
 class _Walker:
     """One walk: a window of bytes that moves through the file, and the sections found so far.
 
-    Bytes before the first packet are not counted as lost: nothing says that they were audio.
+    Bytes before the first packet do not count as lost: nothing shows that they were audio.
     """
 
     def __init__(self, read: Read, start: int, end: int) -> None:
@@ -118,13 +118,13 @@ class _Walker:
             self._follow()
 
     def _load(self, pos: int, need: int) -> int:
-        """Have the bytes `[pos, pos + need)` in the window, as far as there are any; gives the place of `pos`."""
+        """Load the bytes `[pos, pos + need)` into the window, as far as they exist; return the place of `pos`."""
         if pos < self._base or min(pos + need, self._end) > self._base + len(self._data):
             self._data, self._base = self._read(pos, min(pos + max(need, _CHUNK_BYTES), self._end)), pos
         return pos - self._base
 
     def _next_packet(self) -> bool:
-        """Move to the next place where a packet starts, and open a section for it or go on with the last."""
+        """Move to the next place where a packet starts, and open a section for it or continue the last one."""
         broken, section = self._pos, self.sections[-1] if self.sections else None
         after_tags = tag_end(self._read_tags, broken, self._end) if section else broken
         later = self._one_packet_later(section, broken) if section and after_tags == broken else None
@@ -154,7 +154,7 @@ class _Walker:
         self._key = key
 
     def _follow(self) -> None:
-        """Go from header to header until one is missing; this is where a walk's time goes."""
+        """Go from header to header until one is missing. A walk spends its time here."""
         section, pos, leaps = self.sections[-1], self._pos, True
         lengths, append = section.lengths, self._offsets.append
         second, mono = self._key >> 16, bool(self._key & 1)
@@ -183,16 +183,16 @@ class _Walker:
             self.trailing_bytes += self._end - pos
             self._end = pos
         section.end = self._pos = pos
-        if section.gaps and section.gaps[-1].packet == section.num_packets:  # and it was all that followed a gap
+        if section.gaps and section.gaps[-1].packet == section.num_packets:  # and it was the only packet after a gap
             gap = section.gaps.pop()
             section.end = gap.start
             self.lost_bytes -= gap.lost_bytes
             self.trailing_bytes += gap.lost_bytes
 
     def _hides_another(self, section: Section, end: int) -> bool:
-        """Whether packets start inside the last one, which ends where no header is: its own header is then not true.
+        """Return whether packets start inside the last one, if no header follows it: its own header is then wrong.
 
-        Where two packets in a row are no more than that, the first of them is not doubted.
+        The first packet after a gap is not doubted.
         """
         last_gap = section.gaps[-1].packet if section.gaps else 0
         if end == self._end or section.num_packets - last_gap <= 1:
@@ -204,7 +204,7 @@ class _Walker:
         return vouched_for(window, at + HEADER_BYTES, last, _NO_LIMIT, self._key)[0] is not None
 
     def _leap(self, section: Section, at: int) -> tuple[int, bool]:
-        """Take the packets that follow as regularly as the last; gives where they end, and if that was worth it."""
+        """Take the packets that follow as regularly as the last; return their end, and whether that was worth it."""
         ends = [*self._offsets[1 - PERIOD :], self._base + at]
         steps = [end - start for start, end in zip(self._offsets[-PERIOD:], ends, strict=True)]
         places = regular_packets(np.frombuffer(self._data, np.uint8), at, steps, self._key, section.lengths)
@@ -215,9 +215,10 @@ class _Walker:
         return last + section.lengths[self._data[last + 2]], len(places) >= PERIOD
 
     def _one_packet_later(self, section: Section, pos: int) -> int | None:
-        """Where the next packet starts if at `pos` only a header is broken: one of the section's lengths further on.
+        """Return the start of the next packet if only the header at `pos` is broken.
 
-        A broken header so costs one packet, even where the next header but one is broken too.
+        The next packet starts one of the section's lengths later. So a broken header costs one packet, even if the
+        header after the next one is broken too.
         """
         at = self._load(pos, LONGEST_FREE_PACKET + HEADER_BYTES)
         for length in sorted(set(section.lengths) - {0}):
@@ -226,13 +227,13 @@ class _Walker:
         return None
 
     def _search(self, start: int, stop: int) -> tuple[int | None, int]:
-        """The first place in `[start, stop)` where a packet starts, and its length if it is of free format."""
+        """Return the first place in `[start, stop)` where a packet starts, and its length if it has free format."""
         step = _FIRST_SEARCH_BYTES
         while start < stop and start + HEADER_BYTES <= self._end:
             at = self._load(start, step + _LOOKAHEAD_BYTES)
             window = np.frombuffer(self._data, np.uint8)
             last = min(at + step, stop - self._base, len(window) - HEADER_BYTES + 1)
-            limit = self._end - self._base  # where the file ends, in the window's places
+            limit = self._end - self._base  # the end of the file, as a place in the window
             good, free = vouched_for(window, at, last, limit, self._key)
             for place in free:
                 if good is not None and place > good:
@@ -247,7 +248,7 @@ class _Walker:
         return None, 0
 
     def _free_format_bytes(self, window: Bytes, at: int, limit: int) -> int:
-        """Length without padding of the free-format packet at `at`: how far on its header comes again, twice."""
+        """Return the length without padding of the free-format packet at `at`: its header must repeat twice."""
         if self._free_format_trials >= _MAX_FREE_FORMAT_TRIALS:
             return 0
         self._free_format_trials += 1
