@@ -106,7 +106,7 @@ def test_what_is_cut_off_is_told_though_libsndfile_does_not_mind(tmp_path, conta
     assert (track.damage, track.losses) == ("", ())
     os.truncate(path, path.stat().st_size // 2)
     track = opened(path)
-    assert re.fullmatch(r"its header states \d+ bytes, but it has \d+", track.damage)
+    assert re.fullmatch(r"its header states \d+ bytes, but the file has \d+", track.damage)
     (loss,) = track.losses
     assert loss.start_seconds == track.parts[0].num_samples / RATE
     assert loss.start_seconds + loss.seconds == pytest.approx(2, abs=0.01)
@@ -175,7 +175,7 @@ def test_damage_is_told_in_words(tmp_path):
     data = make_mp3(tmp_path / "b.mp3", 3 * RATE).read_bytes()
     path.write_bytes(data[: len(data) // 2])
     assert "bytes at its end are not a whole audio packet; " in opened(path).damage
-    assert "its header states 116 audio packets, but it has " in opened(path).damage
+    assert "its header states 116 audio packets, but the file has " in opened(path).damage
     assert opened(tmp_path / "b.mp3").damage == ""
 
 

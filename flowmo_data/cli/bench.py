@@ -162,7 +162,9 @@ def _describe(corpus: Survey, options: dict[str, Any], max_workers: int) -> None
         f"{corpus.num_frames} frames per epoch; decoder {options['decoder']}, batches of {options['batch_size']}",
     ]
     if corpus.num_frames < needed:
-        lines.append(f"A run needs {needed} frames: it goes through the {corpus.num_frames} of an epoch several times.")
+        lines.append(
+            f"A run needs {needed} frames: it goes through the {corpus.num_frames} frames of an epoch several times."
+        )
     if max_workers > corpus.num_files:
         lines.append(
             f"{counted(max_workers, 'worker')} for {counted(corpus.num_files, 'file')}: a file goes to one worker, and "

@@ -81,7 +81,7 @@ def check_file(path: str, decoder: str) -> FileCheck:
 
 def _silences(track: Track, decoder: str) -> Iterator[Loss]:
     """Yield the stretches that cannot be decoded."""
-    before = 0.0  # seconds of the parts before
+    before = 0.0  # seconds in earlier parts
     for part in track.parts:
         begin = end = 0
         for start in range(0, part.num_samples, _WINDOW_SAMPLES):

@@ -75,7 +75,7 @@ def plain_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 
 class SpacedLists(click.Command):
-    """A command whose repeatable options take several values after one name: `--workers 0 1 2`."""
+    """A command with repeatable options that take several values after one name: `--workers 0 1 2`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Repeat the option's name before each of its values, as click takes them."""

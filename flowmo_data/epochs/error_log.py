@@ -93,7 +93,7 @@ class ErrorLog:
             logger.warning("%s%s; report() lists the files", of_rank, report)
 
     def refuse(self, error: AudioFileError, epoch: int, seconds: float = 0.0) -> None:
-        """Raise the error about an unreadable file or frame, or report it and go on.
+        """Raise the error about an unreadable file or frame, or report it and continue.
 
         Args:
             error: the error.

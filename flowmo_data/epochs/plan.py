@@ -10,8 +10,8 @@
 
 Every epoch has the same number of frames. For each file, phases up to a threshold give one number of frames, and larger
 phases give one more (with "pad") or one fewer ("drop"). The number of files past their threshold is fixed: lay the
-phases past the thresholds of all files end to end on a line, and take one file for every `samples_per_frame` of them.
-Points at equal distances on that line, the first at random, select these files and their phases (systematic sampling
+phases past the thresholds of all files end to end on a line, and select one file for every `samples_per_frame`.
+Points at equal distances on that line, the first at random, give these files and their phases (systematic sampling
 with unequal probabilities: Madow, "On the Theory of Systematic Sampling, II", 1949). So the phase of each file is still
 uniform, except that the number of points must be whole: with only a few files, some phases are rarer or never occur.
 """

@@ -98,7 +98,7 @@ def deal_batches(num_batches: int, available: Sequence[int]) -> tuple[list[int],
         available: batches of the whole epoch, by worker.
 
     Returns:
-        The number of batches by worker, and the worker whose turn is next.
+        The number of batches by worker, and the worker that is next.
 
     >>> deal_batches(5, [3, 1, 4])
     ([2, 1, 2], 0)

@@ -1,6 +1,6 @@
 """Processes that an interrupt ends at once, and the number of cores to run them on.
 
-An interrupt (Ctrl-C) during a fork is lost: Python prints the exceptions of its fork handlers, and goes on. An
+An interrupt (Ctrl-C) during a fork is lost: Python prints the exceptions of its fork handlers, and continues. An
 interrupt during the imports of a process ends it with a traceback. So interrupts are held back while processes start.
 """
 

@@ -28,7 +28,7 @@ def excluded_paths(exclude: Exclude | None) -> frozenset[str]:
     if exclude is None:
         return frozenset()
     if not isinstance(exclude, (str, os.PathLike)):
-        paths = list(exclude) if isinstance(exclude, Iterable) else [None]  # a list: an iterator gives them once
+        paths = list(exclude) if isinstance(exclude, Iterable) else [None]  # a list: an iterator can be read only once
         if not all(isinstance(each, (str, os.PathLike)) for each in paths):
             raise FilesTypeError(f"exclude={exclude!r}: give the path of a list of files, or a sequence of paths")
         return frozenset(os.path.abspath(each) for each in paths)

@@ -80,12 +80,12 @@ def open_soundfile(source: Source) -> tuple[SoundFilePart, str, tuple[Loss, ...]
         raise AudioFileError.of(source.path, "it has the header of an audio file, but no samples")
     if not whole:
         if stated < _UNKNOWN_LENGTH:
-            damage = f"its header states {stated} samples, but it has {num_samples}"
+            damage = f"its header states {stated} samples, but the file has {num_samples}"
             losses = (Loss(num_samples / rate, max(stated - num_samples, 0) / rate),)
     elif log_says := _STATED_AND_THERE.search(log):  # libsndfile takes the existing bytes for the whole file
         stated, there = map(int, log_says.groups())
         if there and stated - there > _ROUNDING and stated < _PLACEHOLDER:
-            damage = f"its header states {stated} bytes, but it has {there}"
+            damage = f"its header states {stated} bytes, but the file has {there}"
             losses = (Loss(num_samples / rate, num_samples / rate * (stated - there) / there),)
     elif _NO_END in log:
         damage = "it is cut off: its last page has no end mark"

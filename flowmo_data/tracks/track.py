@@ -113,7 +113,7 @@ def _damage(found: Walk) -> Iterator[str]:
     missing = sum(max(section.stated_packets - section.num_packets, 0) for section in sections)
     if missing:
         there = sum(section.num_packets for section in sections)
-        yield f"its header states {there + missing} audio packets, but it has {there}"
+        yield f"its header states {there + missing} audio packets, but the file has {there}"
 
 
 def _losses(found: Walk) -> Iterator[Loss]:

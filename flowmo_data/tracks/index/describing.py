@@ -49,7 +49,7 @@ def describe(path: str, name: str) -> dict[str, Any]:
 
 
 def _as_text(words: str) -> str:
-    """Return a text as UTF-8; other bytes, from a path in it, are escaped."""
+    """Return a text, with a path in it, as valid UTF-8: other bytes are escaped."""
     return os.fsencode(words).decode(errors="backslashreplace")
 
 
