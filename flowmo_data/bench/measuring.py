@@ -179,6 +179,11 @@ def _measure_decoder(setup: Setup, recorder: Recorder) -> Measurement:
 
 def _decoding(part: Part, start: int, stop: int, decoder: str) -> Callable[[], object]:
     """Return a function that decodes a window of a part; it includes the reading, except for MPEG audio."""
+    if is_native(part, decoder):
+        first, packets = find_packets(part, start, stop)
+        skip = start + part.section.delay - first * part.section.header.samples_per_packet
+        out = scratch(2, stop - start)
+        return partial(native.decode_window, packets.data, packets.starts, skip=skip, out=out)
     if isinstance(part, MpegPart):
         return partial(load_run_decoder(choose_run_decoder(decoder)), find_run(part, start, stop))
     return partial(read_window, part, start, stop, decoder)

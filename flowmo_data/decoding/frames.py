@@ -10,7 +10,7 @@ import torch
 
 from flowmo_data.decoding.batching import Slot
 from flowmo_data.decoding.reading import Filled, fill_frame
-from flowmo_data.epochs.error_log import Ledger
+from flowmo_data.epochs.error_log import ErrorLog
 from flowmo_data.epochs.options import Options
 from flowmo_data.epochs.span import Span, Stream
 from flowmo_data.errors import AudioFileError, NoReadableFileError
@@ -32,8 +32,8 @@ class Decoded(NamedTuple):
 class FrameReader:
     """Turns spans into what is emitted for them."""
 
-    def __init__(self, options: Options, stream: Stream, ledger: Ledger) -> None:
-        self._options, self._stream, self._ledger = options, stream, ledger
+    def __init__(self, options: Options, stream: Stream, error_log: ErrorLog) -> None:
+        self._options, self._stream, self._error_log = options, stream, error_log
 
     def decoded(self, work: tuple[Span, Slot]) -> Decoded:
         """Decode a span into its slot. Runs in the decode threads."""
@@ -54,7 +54,7 @@ class FrameReader:
             if decoded.error is None:
                 break
             seconds = 0.0 if attempt else decoded.span.num_valid / self._options.sr  # what would stand in is not lost
-            self._ledger.refuse(decoded.error, epoch, seconds)
+            self._error_log.refuse(decoded.error, epoch, seconds)
             if attempt == _ATTEMPTS:
                 raise NoReadableFileError(
                     f"{attempt} frames of other files, one after the other, could not be read; the last: "
@@ -66,7 +66,7 @@ class FrameReader:
             decoded = self.decoded((other, decoded.slot))
         if decoded.filled.num_lost:
             span = decoded.span
-            self._ledger.note_silence(span.timeline.path, span.start, decoded.filled.num_lost, epoch)
+            self._error_log.note_silence(span.timeline.path, span.start, decoded.filled.num_lost, epoch)
         yield self._item(decoded.span, decoded.slot.frame, decoded.filled.num_valid), decoded.slot
 
     def _item(self, span: Span, frame: torch.Tensor, num_valid: int) -> Any:

@@ -189,9 +189,5 @@ class ErrorLog:
         self.__init__(state["options"], state["lines"])  # type: ignore[misc]
 
 
-Ledger = ErrorLog
-"""its former name, which `decoding.frames` imports"""
-
-
 def _key(path: str) -> str:
     return blake2b(path.encode(errors="surrogateescape"), digest_size=5).hexdigest()

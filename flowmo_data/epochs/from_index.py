@@ -202,7 +202,7 @@ class IndexedStream:
         for file in sorted(odd):
             try:
                 as_wanted(columns.track(file), options, self._error_log, epoch)
-            except SampleRateError as error:
+            except AudioFileError as error:
                 self._error_log.refuse(error, epoch)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -77,7 +77,9 @@ class BatchMemory:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self._blocks: dict[tuple[int, bool], list[_Block]] = {}  # not in use here, by size and sharing
-        self._lock = threading.RLock()  # a finalizer may run anywhere, also inside these methods
+        self._in_use: dict[int, tuple[weakref.ref[Any], _Block]] = {}
+        self._gone: deque[weakref.ref[Any]] = deque()
+        self._lock = threading.Lock()
 
     def take(self, shape: Sequence[int], dtype: torch.dtype, *, leaves: bool = True) -> torch.Tensor:
         """Return an uninitialised contiguous tensor.
@@ -110,12 +112,6 @@ class BatchMemory:
                 if block.is_free:
                     return blocks.pop(index)
         return None
-
-    def _give_back(self, block: _Block) -> None:
-        if os.getpid() != self.pid:  # a fork: the lock may be held by a thread that does not exist here
-            return
-        with self._lock:
-            self._blocks[block.capacity, block.descriptor >= 0].append(block)
 
 
 _of_this_process = BatchMemory()

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 RATES = (1, 10_000_000)
 """the lowest and the highest rate that is resampled, Hz"""
 _MOST_SAMPLES = 1_000
-"""samples that are made of one. A second of music with 1 Hz in a damaged header would become 12 hours at 44.1 kHz"""
+"""times that the rate goes up, at most. With 1 Hz in a damaged header, a second of music would become 12 hours"""
 
 
 class Part(Protocol):
@@ -61,3 +61,16 @@ class Loss(NamedTuple):
     """duration of the loss"""
     packets: int = 0
     """number of missing MPEG audio packets; stated by an Info packet, else estimated from the bytes in their place"""
+
+
+def refusal(old_rate: int, new_rate: int) -> str:
+    """Return why a file at `old_rate` Hz is not resampled to `new_rate` Hz; an empty string if it is resampled."""
+    lowest, highest = RATES
+    if not lowest <= old_rate <= highest:
+        return f"its header claims a sample rate of {old_rate} Hz; from {lowest} to {highest} Hz can be resampled"
+    if new_rate > old_rate * _MOST_SAMPLES:
+        return (
+            f"its header claims a sample rate of {old_rate} Hz, less than a thousandth of sr={new_rate}; is the header "
+            "damaged?"
+        )
+    return ""

@@ -140,6 +140,7 @@ def at_sample_rate(track: Track, sr: int, *, on_other_rate: str) -> Timeline:
         The timeline, without the parts that are skipped.
 
     Raises:
+        AudioFileError: a part has a rate that cannot be resampled.
         SampleRateError: a part has another rate and `on_other_rate` is "raise", or all parts are skipped.
     """
     if on_other_rate == "resample":

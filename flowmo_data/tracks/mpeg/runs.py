@@ -132,8 +132,19 @@ def packet_range(section: Section, start: int, stop: int) -> tuple[int, int]:
     return first, last
 
 
-def build_run(section: Section, first: int, stop: int, read: Read) -> Run:
-    """Return the packets `[first, stop)` of a section as a run: every packet can be decoded or is muted.
+class Packets(NamedTuple):
+    """Whole packets of one section, one right after the other, and no other bytes."""
+
+    data: bytes | bytearray
+    """the packets"""
+    starts: npt.NDArray[np.uint32]
+    """byte in `data` at which each packet starts, and at the end the length of `data`"""
+    breaks: tuple[int, ...]
+    """packets, by their index here, that follow lost bytes: their bit reservoir is missing"""
+
+
+def read_packets(section: Section, first: int, stop: int, read: Read) -> Packets:
+    """Read the packets `[first, stop)` of a section, and close the gaps between them.
 
     Args:
         section: a section of the file that `read` reads.
@@ -162,13 +173,13 @@ def build_run(section: Section, first: int, stop: int, read: Read) -> Run:
 
 
 def build_run(section: Section, first: int, stop: int, read: Read) -> Run:
-    """Read the packets `[first, stop)` of a section as a run in which every packet can be decoded or is muted.
+    """Read the packets `[first, stop)` of a section as a run: every packet can be decoded or is muted.
 
     Args:
-        section: of the file that `read` reads.
+        section: a section of the file that `read` reads.
         first: index of the first packet.
-        stop: one past the index of the last.
-        read: gives the bytes `[start, stop)` of the file.
+        stop: one past the index of the last packet.
+        read: returns the bytes `[start, stop)` of the file.
     """
     packets = read_packets(section, first, stop, read)
     run = Run(section.header, bytearray(packets.data), packets.starts.tolist(), first)
