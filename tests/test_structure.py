@@ -35,6 +35,7 @@ INSIDE = {
     "cli": ["console", "summary", "bench", "check", "index", "inspect", "group", "__main__"],
 }  # fmt: skip
 """the same of what lies in each folder"""
+TESTS = Path(__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -69,6 +70,11 @@ def test_imports_go_one_way(path):
                     order = order_in(own[:depth])
                     assert order.index(its) < order.index(mine), f"{'/'.join(own)} imports {'/'.join(other)}"
                 break
+
+
+def test_tests_lie_in_the_folders_of_what_they_test():
+    folders = {path.parent.relative_to(TESTS) for path in TESTS.rglob("test_*.py")}
+    assert all((PACKAGE / folder).is_dir() for folder in folders)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -12,7 +12,7 @@ from builders import DATA, EVERY_DECODER, RATE, make_mp3, music, opened, packets
 from flowmo_data.decoding.recovery import decode_run
 from flowmo_data.tracks.mpeg import build_run
 
-sys.path.insert(0, str(Path(__file__).parent / "fuzz"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "fuzz"))
 
 from mutation_study import outcomes
 from mutations import KINDS, MADE_UP, mutate

@@ -82,7 +82,7 @@ def test_batches_cross_from_workers_unharmed_while_all_are_kept(context):
 @needs_memfd
 def test_workers_use_memory_again():
     code = """
-from test_recycling import Counting
+from test_batch_memory import Counting
 from torch.utils.data import DataLoader
 import os
 seen = set()
