@@ -1,4 +1,4 @@
-"""Frames side by side in one batch: the memory they are decoded into, and the batch that they make."""
+"""Batches: the memory that frames are decoded into, and the batch that they form."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from flowmo_data.runtime.batch_memory import Batch, MarkedTensor, batch_memory, 
 
 
 class Frame(MarkedTensor):
-    """A tensor that the DataLoader's standard collate function puts into memory that is used again."""
+    """A frame, which the DataLoader's standard collate function copies into reused memory."""
 
 
 def _collate_frames(frames: Sequence[torch.Tensor], **_: Any) -> torch.Tensor:
@@ -31,7 +31,7 @@ def _collate_frames(frames: Sequence[torch.Tensor], **_: Any) -> torch.Tensor:
     return batch
 
 
-default_collate_fn_map[Frame] = _collate_frames  # how default_collate is extended, by its documentation
+default_collate_fn_map[Frame] = _collate_frames  # the documented way to extend default_collate
 
 
 def _reduce_frame(frame: Frame) -> Any:
@@ -42,18 +42,18 @@ ForkingPickler.register(Frame, _reduce_frame)
 
 
 class Slot(NamedTuple):
-    """Where a frame is decoded into."""
+    """A place to decode a frame into."""
 
     frame: torch.Tensor
     """`(channels, samples_per_frame)`, uninitialised"""
     batch: torch.Tensor | None = None
-    """the batch that it is part of, `(batch_size, channels, samples_per_frame)`; None where it stands alone"""
+    """the batch that it is part of, `(batch_size, channels, samples_per_frame)`; None if there is none"""
     place: int = 0
     """its index in the batch"""
 
 
 def frame_slots(batch_size: int | None, channels: int, samples_per_frame: int, dtype: torch.dtype) -> Iterator[Slot]:
-    """Slots without end: alone, or one after the other in batches of `batch_size`."""
+    """Yield slots without end: single ones, or those of one batch of `batch_size` after the other."""
     while batch_size is None:
         yield Slot(batch_memory().take((channels, samples_per_frame), dtype, leaves=False).as_subclass(Frame))
     while True:
@@ -63,11 +63,11 @@ def frame_slots(batch_size: int | None, channels: int, samples_per_frame: int, d
 
 
 def batches(items: Iterable[tuple[Any, Slot]], batch_size: int) -> Iterator[Any]:
-    """What is emitted for frames, put together `batch_size` at a time as the DataLoader does it; the last may be fewer.
+    """Collate items as the DataLoader does, `batch_size` at a time; the last batch may have fewer.
 
     Args:
         items: tensors, or dictionaries with tensors among them, each with the slot that its frame was decoded into.
-        batch_size: how many make a batch.
+        batch_size: items in a batch.
     """
     remaining = iter(items)
     while group := list(islice(remaining, batch_size)):
@@ -90,6 +90,6 @@ def _collate(items: list[Any], slots: list[Slot]) -> Any:
         for place, (item, slot) in enumerate(zip(items, slots, strict=True))
     ):
         return batch if len(items) == len(batch) else head(batch, len(items))
-    if all(item is slot.frame for item, slot in zip(items, slots, strict=True)):  # not side by side: one was refused
+    if all(item is slot.frame for item, slot in zip(items, slots, strict=True)):  # not side by side, as one was refused
         return _collate_frames(items)
     return default_collate(items)

@@ -15,8 +15,8 @@ def write_channels(samples: npt.NDArray[np.float32], out: npt.NDArray[np.float32
 
     Args:
         samples: `(num_samples, channels)` as stored.
-        out: `(1 or 2, num_samples)`. One channel is copied to both of two; for one, all are averaged. Of more than
-            two, the first two are taken for two: front left and front right in every format that has an order.
+        out: `(1 or 2, num_samples)`. Mono is copied to both rows of two. One row gets the mean of all channels. Two
+            rows get the first two of more channels: front left and front right in every format with an order.
     """
     if len(out) == 1 and samples.shape[1] > 1:
         np.mean(samples, axis=1, out=out[0])
@@ -30,7 +30,7 @@ def write_dtype(samples: npt.NDArray[np.float32], out: torch.Tensor) -> None:
     Args:
         samples: of any shape; overwritten.
         out: of the same shape and one of `DTYPES`. For int16, samples times 32,768, rounded half to even, and clipped.
-            For float16 they are clipped at its largest number, which no undamaged file comes near.
+            For float16, samples are clipped at its largest number, which no undamaged file comes near.
     """
     if out.dtype == torch.int16:
         np.clip(samples, -1, 1, out=samples)

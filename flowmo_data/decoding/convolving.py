@@ -43,7 +43,7 @@ class Kernels(Protocol):
         Args:
             rows: the taps.
             samples: `(num_samples, channels)`: input from sample `begin` on, with silence on either side.
-            begin: see there.
+            begin: index of the first of them.
             start: the first output sample.
             stop: the end of the output samples.
             out: `(channels, stop - start)`, contiguous along time.
@@ -65,7 +65,7 @@ class Kernels(Protocol):
             cubics: the taps.
             ratio: of the sample rates.
             samples: `(channels, num_samples)`, contiguous: input from sample `begin` on.
-            begin: see there.
+            begin: index of the first of them.
             start: the first output sample.
             stop: the end of the output samples.
             sums: `(channels, stop - start)`, contiguous along time.
@@ -218,7 +218,7 @@ def _by_short_cubics(
     stop: int,
     sums: npt.NDArray[np.float64],
 ) -> None:
-    """As `Kernels.by_cubics`, with all taps of an output sample at one place in their segments."""
+    """Do the work of `Kernels.by_cubics`, with all taps of an output sample at one place in their segments."""
     num_taps = ratio.num_taps
     padded = np.pad(samples, ((0, 0), (num_taps, num_taps)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, num_taps, axis=1)
@@ -245,7 +245,7 @@ def _by_long_cubics(
     stop: int,
     sums: npt.NDArray[np.float64],
 ) -> None:
-    """As `Kernels.by_cubics`, with several taps in a segment: for thousands of taps, which few output samples have."""
+    """Do the work of `Kernels.by_cubics`, with several taps in a segment: for thousands of taps."""
     for index in range(start, stop):
         first = ratio.first_tap(index) - begin
         low, high = max(-first, 0), min(samples.shape[1] - first, ratio.num_taps)
@@ -255,7 +255,7 @@ def _by_long_cubics(
 
 
 def _fill(out: npt.NDArray[np.float64], samples: npt.NDArray[np.float32], start: int) -> None:
-    """Copy samples from `start` on into `out`; zeros where there are none."""
+    """Copy samples from `start` on into `out`; zeros if there are none."""
     out[:] = 0
     there = samples[max(start, 0) : max(start + len(out), 0)]
     before = max(-start, 0)

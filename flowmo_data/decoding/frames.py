@@ -1,4 +1,4 @@
-"""From references to what is emitted: decode, condition, transform; and what becomes of frames that cannot be read."""
+"""From spans to emitted items: decode, transform, and replace frames that cannot be read."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Decoded(NamedTuple):
     slot: Slot
     filled: Filled
     error: AudioFileError | None = None
-    """why it could not be"""
+    """the reason, if it could not be decoded"""
 
 
 class FrameReader:
-    """Turns spans into what is emitted for them."""
+    """Turns spans into emitted items."""
 
     def __init__(self, options: Options, stream: Stream, error_log: ErrorLog) -> None:
         self._options, self._stream, self._error_log = options, stream, error_log
@@ -44,21 +44,20 @@ class FrameReader:
             return Decoded(span, slot, _NOTHING, error)
 
     def finished(self, decoded: Decoded, epoch: int) -> Iterator[tuple[Any, Slot]]:
-        """What is emitted for a span, with its slot; where it could not be read, what the stream gives for it, if any.
+        """Yield the item of a decoded span with its slot; if the span could not be read, that of a substitute, if any.
 
         Raises:
             AudioFileError: it could not be read and `on_error="raise"`.
-            NoReadableFileError: nor could a hundred others that the stream gave instead.
+            NoReadableFileError: a hundred substitutes could not be read either.
         """
         for attempt in count():
             if decoded.error is None:
                 break
-            seconds = 0.0 if attempt else decoded.span.num_valid / self._options.sr  # what would stand in is not lost
+            seconds = 0.0 if attempt else decoded.span.num_valid / self._options.sr  # a substitute is not lost
             self._error_log.refuse(decoded.error, epoch, seconds)
             if attempt == _ATTEMPTS:
                 raise NoReadableFileError(
-                    f"{attempt} frames of other files, one after the other, could not be read; the last: "
-                    f"{decoded.error}"
+                    f"{attempt} substitutes for a frame could not be read either; the last error: {decoded.error}"
                 )
             other = self._stream.substitute(decoded.span, epoch, attempt)
             if other is None:

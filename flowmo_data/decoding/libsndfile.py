@@ -1,14 +1,14 @@
 """Decode a run with libsndfile (mpg123 inside), through soundfile.
 
-libsndfile wants a file, and believes what it takes the file's length to be. So a run becomes one:
+libsndfile reads files, and stops at its own guess of a file's length. So a run becomes a file:
 
     Xing | filler ... | the run's packets                     Layer III
            filler ... | the run's packets | filler ...        Layers I and II
 
-The Xing packet states the number of packets. Without it, and always in Layers I and II, the length is a guess from the
-bitrate, which fillers behind make long enough. The fillers in front take the 529 samples that mpg123 drops as the
-decoder's delay, and bring mpg123's synthesis window to the turn that it would have had in the whole file: it is a ring
-of 16 places of which a packet moves 36, 18 or 12, and the order of a sum of floats in it depends on the turn.
+The Xing packet states the number of packets. Without it, and always in Layers I and II, the length is guessed from the
+bitrate; fillers at the end make the guess long enough. Fillers at the start take the 529 samples that mpg123 drops as
+the decoder's delay. They also turn mpg123's synthesis window to its position in the whole file: the window is a ring of
+16 places, a packet turns it by 36, 18 or 12, and the position decides the order in which floats are summed.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _XING_BYTES = 12
 
 
 def decode(run: Run) -> npt.NDArray[np.float32]:
-    """Decode a run: see `registry.Decode`."""
+    """Decode a run: see `registry.DecodeRun`."""
     per_packet = run.header.samples_per_packet
-    turn = 8 if per_packet == 576 else 4  # packets after which the ring stands as before
+    turn = 8 if per_packet == 576 else 4  # packets after which the ring is back at its position
     num_fillers = (run.first - 1) % turn + 1
     filler = run.silent_packet()
     if run.header.layer == 3:
@@ -53,7 +53,7 @@ def decode(run: Run) -> npt.NDArray[np.float32]:
 
 
 def _in_memory(file: bytes) -> int | io.BytesIO:
-    """Something that libsndfile opens: a file in memory where there are such, which it reads without taking the GIL."""
+    """Return a file in memory for libsndfile to open; with a descriptor, it reads without the GIL."""
     if not HAS_MEMORY_FILES:
         return io.BytesIO(file)
     descriptor = open_memory_file()
@@ -63,7 +63,7 @@ def _in_memory(file: bytes) -> int | io.BytesIO:
 
 
 def _xing_packet(filler: bytes, num_packets: int) -> bytes:
-    """A Xing packet that states the number of packets after it and nothing else."""
+    """Return a Xing packet that only states the number of packets after it."""
     packet = bytearray(filler)
     header = parse_header(packet)
     assert header is not None

@@ -21,7 +21,7 @@ _REFERENCES = 3
 
 
 def decode(run: Run) -> npt.NDArray[np.float32]:
-    """Decode a run: see `registry.Decode`."""
+    """Decode a run: see `registry.DecodeRun`."""
     # minimp3 needs three packets to find the length of free format.
     num_behind = 0 if run.header.bitrate else 2 * run.header.samples_per_packet
     out = scratch(run.num_samples + num_behind, run.header.channels)

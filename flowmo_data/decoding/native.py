@@ -91,7 +91,7 @@ def _library() -> _Library:
 
 
 def unavailable() -> str:
-    """Return why there is no native decoder on this machine; an empty string where there is one."""
+    """Return why there is no native decoder on this machine; an empty string if there is one."""
     try:
         _library()
     except MissingPackageError as error:
@@ -150,7 +150,7 @@ def decode_window(
         out: where the window goes: a tensor or an array of the shape `(1 or 2, num_samples)`, each row contiguous. Its
             dtype is float32, float16, bfloat16 or int16. One row of a stereo stream is the mean of both channels; two
             rows of a mono stream are alike.
-        breaks: for each packet, other than 0 where bytes were lost before it.
+        breaks: for each packet, not 0 if bytes were lost before it.
 
     Returns:
         For each packet, why it is silent: an index of `VERDICTS`. Packets that the window does not depend on have 0.
@@ -194,7 +194,7 @@ def follow_packets(
 
     Args:
         data: the bytes.
-        lengths: 256 packet lengths in bytes, by the third byte of a header; 0 where there is no such packet.
+        lengths: 256 packet lengths in bytes, by the third byte of a header; 0 if there is no such packet.
         start: byte at which the first packet starts.
         num_packets: how many to follow.
 
@@ -243,7 +243,7 @@ def _dtype_number(dtype: Any) -> int:
 
 
 def _state(library: _Library) -> ctypes.Array[ctypes.c_char]:
-    """The calling thread's decoder state."""
+    """Return the calling thread's decoder state."""
     state: ctypes.Array[ctypes.c_char] | None = getattr(_local, "state", None)
     if state is None:
         state = _local.state = ctypes.create_string_buffer(library.state_bytes)

@@ -1,4 +1,4 @@
-"""DecodeRun a run that may be damaged: what is lost is the packets that the decoder refuses, and no more."""
+"""Decode a run that may be damaged: only the packets that the decoder refuses are lost."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ logger = logging.getLogger(__name__)
 
 
 def decode_run(run: Run, decode: DecodeRun) -> npt.NDArray[np.float32]:
-    """DecodeRun a run, with silence in place of the packets that the decoder refuses.
+    """Decode a run, with silence in place of the packets that the decoder refuses.
 
-    A decoder that refuses a packet gives fewer samples than the run has, and does not say where they are missing. It
-    is found by bisection: the longest piece of the run that decodes whole ends right before it.
+    A decoder that refuses a packet returns fewer samples than the run has, and does not say which are missing. The
+    packet is found by bisection: the longest piece of the run that decodes whole ends right before it.
 
     Args:
-        run: the run; the packets refused are muted in it.
+        run: the run; refused packets are muted in it.
         decode: the decoder.
 
     Returns:
@@ -33,7 +33,7 @@ def decode_run(run: Run, decode: DecodeRun) -> npt.NDArray[np.float32]:
     while len(samples) != run.num_samples:
         refused, before = _mute_refused(run, decode), set(tried)
         tried |= refused
-        if tried == before:  # refused although all that is refused is empty: nothing can be placed
+        if tried == before:  # refused although the refused packets are empty: no sample can be placed
             run.muted.update(range(run.num_packets))
             return np.zeros((run.num_samples, run.header.channels), np.float32)
         samples = decode(run)
@@ -41,7 +41,7 @@ def decode_run(run: Run, decode: DecodeRun) -> npt.NDArray[np.float32]:
 
 
 def _mute_refused(run: Run, decode: DecodeRun) -> set[int]:
-    """Mute the packets that the decoder refuses, from the first on; gives their indices in the run."""
+    """Mute the packets that the decoder refuses, from the first on; return their indices in the run."""
     claims: dict[int, int] = {}  # packet -> main data that it claims now
     packet = 0
     while (packet := _next_refused(run, decode, packet)) < run.num_packets and claims.get(packet) != 0:
@@ -51,7 +51,7 @@ def _mute_refused(run: Run, decode: DecodeRun) -> set[int]:
 
 
 def _decoded_or_nothing(decode: DecodeRun, run: Run) -> npt.NDArray[np.float32]:
-    """What a decoder gives for a run; nothing where it raises although it should not."""
+    """Decode a run; return no samples if the decoder raises, which it should not."""
     try:
         return decode(run)
     except (FlowmoDataError, MemoryError):
@@ -62,12 +62,12 @@ def _decoded_or_nothing(decode: DecodeRun, run: Run) -> npt.NDArray[np.float32]:
 
 
 def _handed_on(run: Run, packet: int, before: int | None) -> int:
-    """Main data from before a packet that it claims, when it is muted, for those behind it.
+    """Return the bytes of main data before a muted packet that it has to claim for the packets after it.
 
     Args:
         run: the run.
         packet: the packet.
-        before: what the packet before it claims, where that is muted too: all that it has is then there.
+        before: the bytes that the packet before it claims, if that is muted too.
     """
     if run.header.layer != 3 or packet + 1 == run.num_packets:
         return 0
@@ -77,10 +77,10 @@ def _handed_on(run: Run, packet: int, before: int | None) -> int:
 
 
 def _next_refused(run: Run, decode: DecodeRun, known: int) -> int:
-    """The first packet from `known` on that the decoder refuses; the number of packets where there is none.
+    """Return the first packet from `known` on that the decoder refuses, or the number of packets.
 
-    Those before `known` are not refused. Only a few of them are decoded again, so that a run that is refused packet by
-    packet costs a few times what a whole one costs, and not its square.
+    Packets before `known` are good, and only a few of them are decoded again. So a run with every packet refused costs
+    a few times as much as a good run, and not its square.
     """
 
     def is_whole(stop: int) -> bool:
@@ -91,7 +91,7 @@ def _next_refused(run: Run, decode: DecodeRun, known: int) -> int:
     while known < run.num_packets:
         stop = min(known + step, run.num_packets)
         if not is_whole(stop):
-            low, high = known, stop  # the piece up to `low` decodes whole, that up to `high` does not
+            low, high = known, stop  # the piece up to `low` decodes whole, the piece up to `high` does not
             while low + 1 < high:
                 middle = (low + high) // 2
                 low, high = (middle, high) if is_whole(middle) else (low, middle)

@@ -39,7 +39,7 @@ def choose_decoder(name: str) -> str:
     if name == "auto":
         return "native" if native.is_available() else choose_run_decoder("native")
     if name not in DECODERS:
-        raise OptionError(f"decoder={name!r}: there is no such decoder; take one of {', '.join(('auto', *DECODERS))}")
+        raise OptionError(f"decoder={name!r}: there is no such decoder; use one of {', '.join(('auto', *DECODERS))}")
     if name == "native":
         native.variant()  # raises if it is not there
     else:

@@ -20,7 +20,7 @@ from flowmo_data.runtime.scratch import scratch
 from flowmo_data.tracks import Part, ResampledPart
 
 _PIECE = 1 << 18
-"""samples that are read at a time where the taps are cubics; a multiple of the C library's cell of 4,096"""
+"""samples that are read at a time if the taps are cubics; a multiple of the C library's cell of 4,096"""
 _MOST_READ = 1 << 20
 """samples that are read at a time at most, 8 MB in stereo"""
 
@@ -110,7 +110,7 @@ class Resampler:
 
 @lru_cache(maxsize=1)
 def best_kernels() -> Kernels:
-    """Return the C library's kernels, or NumPy's where there is no C library."""
+    """Return the C library's kernels, or NumPy's if there is no C library."""
     return CompiledKernels() if native.is_available() else NumpyKernels()
 
 

@@ -64,7 +64,7 @@ def test_auto_is_the_first_that_is_installed():
 
 def test_an_unknown_decoder_names_those_there_are():
     with pytest.raises(
-        OptionError, match="decoder='ffmpeg': there is no such decoder; take one of auto, native, minimp3py"
+        OptionError, match="decoder='ffmpeg': there is no such decoder; use one of auto, native, minimp3py"
     ):
         choose_decoder("ffmpeg")
 

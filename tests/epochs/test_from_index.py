@@ -416,7 +416,7 @@ def test_a_corpus_that_is_gone_is_an_error(tmp_path):
         (tmp_path / f"{number}.mp3").unlink()
     with pytest.raises(
         NoReadableFileError,
-        match="100 frames of other files, one after the other, could not be read; the last: .*mp3: No such file",
+        match="100 substitutes for a frame could not be read either; the last error: .*mp3: No such file",
     ):
         list(dataset)
 

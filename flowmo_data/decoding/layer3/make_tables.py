@@ -51,7 +51,7 @@ Book = tuple[str, list[list[str]]]
 
 
 def read_books() -> tuple[dict[int, list[list[str]]], list[list[str]]]:
-    """The codes in huffman_codes.txt: by table number, rows of pairs; and both tables of quadruples."""
+    """Read huffman_codes.txt; return rows of pairs by table number, and both tables of quadruples."""
     pairs: dict[int, list[list[str]]] = {}
     quadruples: list[list[str]] = []
     rows: list[list[str]] = []
@@ -69,7 +69,7 @@ def read_books() -> tuple[dict[int, list[list[str]]], list[list[str]]]:
 
 
 def array(kind: str, name: str, values: Sequence[object], shape: Sequence[int], comment: str) -> str:
-    """A C array of constants, filled to 120 columns."""
+    """Return a C array of constants, filled to 120 columns."""
     assert math.prod(shape) == len(values)
     dims, text = "".join(f"[{size}]" for size in shape), [f"/* {comment} */"]
     text.append(f"static const {kind} {name}{dims} = {{")
@@ -84,7 +84,7 @@ def array(kind: str, name: str, values: Sequence[object], shape: Sequence[int], 
 
 
 def braces(shape: Sequence[int]) -> tuple[list[int], list[int]]:
-    """How many braces open before, and close after, each value of an array of that shape."""
+    """Return the numbers of braces that open before and close after each value of an array of that shape."""
     sizes = [math.prod(shape[axis:]) for axis in range(1, len(shape))]
     numbers = range(math.prod(shape))
     return (
@@ -94,14 +94,14 @@ def braces(shape: Sequence[int]) -> tuple[list[int], list[int]]:
 
 
 def floats(values: Iterable[float]) -> list[str]:
-    """Literals of float with nine digits, which are enough for each to come back as it was."""
+    """Return literals of float with nine digits, which are enough to restore each float."""
     return [
         f"{value:.9g}f" if "." in f"{value:.9g}" or "e" in f"{value:.9g}" else f"{value:.9g}.0f" for value in values
     ]
 
 
 def huffman() -> Iterator[str]:
-    """Lengths and codes of table B.7, one codebook after the other."""
+    """Yield lengths and codes of table B.7, one codebook after the other."""
     pairs, quadruples = read_books()
     order = list(pairs)
     books, first = [], 0
@@ -125,12 +125,12 @@ def huffman() -> Iterator[str]:
 
 
 def starts(widths: Sequence[int]) -> list[int]:
-    """Where bands start, and where the last one ends."""
+    """Return the starts of bands, and the end of the last one."""
     return [sum(widths[:band]) for band in range(len(widths) + 1)]
 
 
 def partitions() -> Iterator[list[int]]:
-    """The widths of the bands of each rate for long, short and mixed blocks; a short band counts once a window."""
+    """Yield the widths of bands for long, short and mixed blocks of each rate; a short band counts once a window."""
     for index, (long_text, short_text) in enumerate(BAND_WIDTHS.values()):
         long = [int(width) for width in long_text.split()]
         short = [int(width) for width in short_text.split() for _ in range(3)]
@@ -151,7 +151,7 @@ def bands() -> Iterator[str]:
 
 
 def window_36(block_type: int, i: int) -> float:
-    """The window of a long block, clause 2.4.3.4.10.3."""
+    """Return the window of a long block, clause 2.4.3.4.10.3."""
     if block_type == 1 and i >= 18:
         return 1 if i < 24 else math.sin(math.pi / 12 * (i - 18 + 0.5)) if i < 30 else 0
     if block_type == 3 and i < 18:
@@ -165,7 +165,7 @@ def secant(angle: float) -> float:
 
 
 def imdct() -> Iterator[str]:
-    """Windows with what else multiplies the same value: see imdct.c."""
+    """Yield windows, multiplied by the other factors of the same value: see imdct.c."""
     window = []
     for block_type in range(4):
         for i in range(36):
@@ -207,7 +207,7 @@ def synthesis() -> Iterator[str]:
 
 
 def tables() -> str:
-    """The text of tables.h."""
+    """Return the text of tables.h."""
     head = "/* Written by make_tables.py: change that. Numbers of ISO/IEC 11172-3 and 13818-3. */\n"
     guard = (
         '#ifndef FLOWMO_LAYER3_TABLES_H\n#define FLOWMO_LAYER3_TABLES_H\n\n#include <stdint.h>\n\n#include "layer3.h"\n'

@@ -82,7 +82,7 @@ class Columns:
         return [int(index) for index in np.flatnonzero(other)]
 
     def files_not_resampled(self, sr: int) -> list[int]:
-        """The files that have a part at a rate that cannot be resampled."""
+        """Return the files with a part at a rate that cannot be resampled."""
         rates = np.unique(self._part["sample_rate"]).tolist()
         refused = [rate for rate in rates if rate != sr and refusal(rate, sr)]
         return [int(index) for index in np.flatnonzero(self._by_file(np.isin(self._part["sample_rate"], refused)))]
