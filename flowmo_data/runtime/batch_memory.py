@@ -18,12 +18,14 @@ from __future__ import annotations
 import copy
 import mmap
 import os
+import struct
 import sys
 import threading
 import weakref
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from math import prod
 from multiprocessing.reduction import DupFd, ForkingPickler
 from typing import Any
@@ -38,7 +40,9 @@ from torch.utils.data._utils.collate import default_collate_fn_map
 from flowmo_data.errors import OptionError
 from flowmo_data.runtime.resources import HAS_MEMORY_FILES, open_memory_file, out_of
 
-_FREE, _IN_USE = 0, 1
+_IN_USE, _FREE = 0, 1
+_FLAG = struct.Struct("?")
+"""the last byte of a block; packs any true value as _FREE"""
 _NOT_TRACKED: Any = {"trackfd": False} if sys.version_info >= (3, 13) else {}
 """keeps a map from holding its own descriptor; in earlier versions each living batch holds one"""
 
@@ -61,10 +65,12 @@ class _Block:
         if hasattr(mmap, "MADV_HUGEPAGE"):  # one fault per 2 MB, not per 4 kB, if the kernel allows it
             with suppress(OSError):
                 self.memory.madvise(mmap.MADV_HUGEPAGE)
+        if shared:
+            self.memory[capacity] = _FREE
 
     @property
     def is_free(self) -> bool:
-        return self.memory[self.capacity] == _FREE
+        return self.descriptor < 0 or self.memory[self.capacity] == _FREE
 
     def __del__(self) -> None:
         if self.descriptor >= 0:
@@ -96,7 +102,7 @@ class BatchMemory:
         capacity = 1 << (data_bytes - 1).bit_length()  # few sizes, so that an epoch's last batch finds a block too
         block = self._free_block(capacity, shared=shared) or _Block(capacity, shared=shared)
         array = np.frombuffer(block.memory, np.uint8, data_bytes)
-        # deque.append runs no Python code. In a finalizer that does, Python would lose an interrupt (Ctrl-C).
+        # deque.append runs no Python code. In a finalizer that does, an interrupt (Ctrl-C) is lost: 3 of 160 were.
         reference = weakref.ref(array, self._gone.append)
         self._in_use[id(reference)] = reference, block
         tensor = torch.from_numpy(array).view(dtype).view(*shape)
@@ -198,13 +204,17 @@ def _receive(shared: Any, capacity: int, shape: tuple[int, ...], dtype: torch.dt
     finally:
         os.close(descriptor)
     array = np.frombuffer(memory, np.uint8, prod(shape) * dtype.itemsize)
-    weakref.finalize(array, _release, memory, capacity, os.getpid()).atexit = False
+    # As above, no Python code: the packed value is the reference, which is true.
+    _received.append(weakref.ref(array, partial(_FLAG.pack_into, memory, capacity)))
+    with suppress(IndexError):
+        for _ in range(2):  # so that there are at most twice as many as arrays
+            if (reference := _received.popleft())() is not None:
+                _received.append(reference)
     return torch.from_numpy(array).view(dtype).view(shape)
 
 
-def _release(memory: mmap.mmap, capacity: int, pid: int) -> None:
-    if os.getpid() == pid:  # a fork has a copy of the tensor: its end does not free the block
-        memory[capacity] = _FREE
-
+_received: deque[weakref.ref[Any]] = deque()
+"""references to arrays over other processes' memory, which becomes free with the arrays"""
+os.register_at_fork(after_in_child=_received.clear)  # a fork has a copy of each tensor, which is not the one in use
 
 ForkingPickler.register(Batch, _reduce)

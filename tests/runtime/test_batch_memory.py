@@ -28,15 +28,6 @@ def test_memory_is_used_again_when_the_last_view_is_gone():
     assert place in {tensor.data_ptr() for tensor in kept}
 
 
-def test_memory_is_freed_without_python_code_where_an_interrupt_would_be_lost():
-    memory, called = BatchMemory(), []
-    tensor = memory.take((4, 2, 1_000), torch.float32)
-    sys.setprofile(lambda frame, event, _: called.append(frame.f_code.co_name) if event == "call" else None)
-    del tensor
-    sys.setprofile(None)
-    assert called == []
-
-
 def test_tensors_in_use_do_not_overlap():
     memory = BatchMemory()
     tensors = [memory.take((3, 100), torch.int16).fill_(number) for number in range(20)]
@@ -79,6 +70,16 @@ def test_batches_cross_from_workers_unharmed_while_all_are_kept(context):
     assert kept[1].unique().numel() == 1
 
 
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_memory_is_freed_without_python_code_where_an_interrupt_would_be_lost(num_workers):
+    batches, called = iter(DataLoader(Counting(9), batch_size=None, num_workers=num_workers)), []
+    batch = next(batches)
+    sys.setprofile(lambda frame, event, _: called.append(frame.f_code.co_name) if event == "call" else None)
+    del batch
+    sys.setprofile(None)
+    assert called == []
+
+
 @needs_memfd
 def test_workers_use_memory_again():
     code = """
@@ -93,7 +94,7 @@ del batch
 links = [f"/proc/self/fd/{descriptor}" for descriptor in os.listdir("/proc/self/fd")]
 print(len(seen), sum("flowmo" in os.readlink(link) for link in links if os.path.islink(link)))
 """
-    done = run("-c", f"import sys; sys.path.append({str(Path(__file__).parent)!r})\n{code}")
+    done = run("-c", f"import sys; sys.path += {list(map(str, Path(__file__).parents[:2]))!r}\n{code}")
     blocks, descriptors = map(int, done.stdout.split())
     assert blocks <= 8  # those prefetched, one in the loop, one being filled
     assert descriptors == 0
