@@ -12,6 +12,8 @@ import torch
 import torch.utils.data
 from builders import make_mp3
 
+import flowmo_data
+
 
 @pytest.fixture(scope="session")
 def mp3(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -42,6 +44,14 @@ def _one_thread_for_each_process_of_tests():
     """Under pytest-xdist, processes of tests share the cores: threads of torch that wait for each other waste them."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _programs_import_the_package_under_test():
+    """And not one that is installed: those that tests start, and those that these start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(flowmo_data.__file__).parents[1]), prepend=os.pathsep)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -27,7 +27,6 @@ from typing import IO
 
 import psutil
 
-ROOT = Path(__file__).parents[1]
 FORKING = Path(__file__).with_name("forking.py")
 TORCH = ("torch", "numpy", "soundfile")
 """modules that the package is made on: a program imports the package itself"""
@@ -48,9 +47,8 @@ def interrupts_by_default() -> Iterator[None]:
 
 
 def environment(given: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment of programs: the package is the one under test, and they do not fight for cores."""
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **(given or {})}
+    """Return the environment of programs, which do not fight for cores."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", **(given or {})}
 
 
 def start_command(
