@@ -5,13 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from flowmo_data.decoding.conditioning import write_channels, write_dtype
 from flowmo_data.decoding.mpeg_window import decode_into, is_native, read_mpeg
-from flowmo_data.decoding.resampling import read_resampled
+from flowmo_data.decoding.resampling import resample_into
 from flowmo_data.decoding.soundfile_window import read_soundfile
-from flowmo_data.decoding.window import Window, num_lost
+from flowmo_data.decoding.window import Stretch, Window, num_lost
 from flowmo_data.runtime.batch_memory import item_bits
 from flowmo_data.runtime.scratch import scratch
 from flowmo_data.tracks import MpegPart, Part, ResampledPart, SoundFilePart, Timeline
@@ -44,7 +46,10 @@ def read_window(part: Part, start: int, stop: int, decoder: str) -> Window:
         case SoundFilePart():
             return read_soundfile(part, start, stop)
         case ResampledPart():
-            return read_resampled(part, start, stop, partial(read_window, decoder=decoder))
+            out = scratch(part.channels, stop - start, name="resampled")
+            return Window(
+                out.T, resample_into(part, start, stop, out, partial(read_window, part.part, decoder=decoder))
+            )
     raise TypeError(f"{type(part).__name__}: no function here reads such a part")
 
 
@@ -65,22 +70,39 @@ def fill_frame(timeline: Timeline, start: int, frame: torch.Tensor, decoder: str
     item_bits(frame[:, :filled])[:] = 0
     num_valid = lost = 0
     for part, begin, end in timeline.windows(start, start + length):
-        lost += _fill(part, begin, end, frame[:, filled : filled + end - begin], decoder)
+        lost += num_lost(_fill(part, begin, end, frame[:, filled : filled + end - begin], decoder))
         filled += end - begin
         num_valid += end - begin
     item_bits(frame[:, filled:])[:] = 0
     return Filled(num_valid, lost)
 
 
-def _fill(part: Part, start: int, stop: int, out: torch.Tensor, decoder: str) -> int:
-    """Fill a piece of a frame with the samples `[start, stop)` of a part; return how many are lost."""
+def _fill(part: Part, start: int, stop: int, out: torch.Tensor, decoder: str) -> tuple[Stretch, ...]:
+    """Fill a piece of a frame with the samples `[start, stop)` of a part; return the lost stretches."""
     if is_native(part, decoder):
-        return num_lost(decode_into(part, start, stop, out))
-    window = read_window(part, start, stop, decoder)
+        return decode_into(part, start, stop, out)
     if out.dtype == torch.float32:
-        write_channels(window.samples, out.numpy())
-    else:
-        samples = scratch(*out.shape, name="frame")
-        write_channels(window.samples, samples)
-        write_dtype(samples, out)
-    return num_lost(window.lost)
+        return _fill_floats(part, start, stop, out.numpy(), decoder)
+    samples = scratch(*out.shape, name="frame")
+    lost = _fill_floats(part, start, stop, samples, decoder)
+    write_dtype(samples, out)
+    return lost
+
+
+def _fill_floats(part: Part, start: int, stop: int, out: npt.NDArray[np.float32], decoder: str) -> tuple[Stretch, ...]:
+    if is_native(part, decoder):
+        return decode_into(part, start, stop, out)
+    if isinstance(part, ResampledPart):
+        rows = out[: part.channels]  # mono is resampled once, and stereo after it is averaged
+        lost = resample_into(part, start, stop, rows, partial(_read_rows, part.part, len(rows), decoder))
+        out[len(rows) :] = rows[:1]
+        return lost
+    window = read_window(part, start, stop, decoder)
+    write_channels(window.samples, out)
+    return window.lost
+
+
+def _read_rows(part: Part, num_rows: int, decoder: str, start: int, stop: int) -> Window:
+    """Read a window of a part as mono or stereo."""
+    out = scratch(num_rows, stop - start, name="rows")
+    return Window(out.T, _fill_floats(part, start, stop, out, decoder))

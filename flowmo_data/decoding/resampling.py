@@ -16,8 +16,7 @@ from flowmo_data.decoding import native
 from flowmo_data.decoding.convolving import CompiledKernels, Kernels, NumpyKernels
 from flowmo_data.decoding.polyphase import Cubics, Ratio, Rows, make_cubics, make_rows
 from flowmo_data.decoding.window import Stretch, Window, stretches
-from flowmo_data.runtime.scratch import scratch
-from flowmo_data.tracks import Part, ResampledPart
+from flowmo_data.tracks import ResampledPart
 
 _PIECE = 1 << 18
 """samples that are read at a time if the taps are cubics; a multiple of the C library's cell of 4,096"""
@@ -129,28 +128,37 @@ def _resampler(old_rate: int, new_rate: int) -> Resampler:
     return Resampler(old_rate, new_rate)
 
 
-def read_resampled(part: ResampledPart, start: int, stop: int, read: Callable[[Part, int, int], Window]) -> Window:
-    """Read the samples `[start, stop)` of a resampled part.
+def resample_into(
+    part: ResampledPart,
+    start: int,
+    stop: int,
+    out: npt.NDArray[np.float32],
+    read: Callable[[int, int], Window],
+) -> tuple[Stretch, ...]:
+    """Write the samples `[start, stop)` of a resampled part into memory.
 
     Args:
         part: the part.
         start: first sample, at the new rate.
         stop: one past the last sample.
-        read: reads a window of the part at its own rate.
+        out: `(channels, stop - start)`, contiguous along time.
+        read: reads a window of the part at its own rate, with as many channels.
+
+    Returns:
+        The stretches of the window that are silent because they could not be decoded.
     """
     resampler = _resampler(part.part.sample_rate, part.sample_rate)
-    out = scratch(part.channels, stop - start, name="resampled")
     lost: list[Stretch] = []
 
     def read_own(begin: int, end: int) -> npt.NDArray[np.float32]:
-        window = read(part.part, begin, end)
+        window = read(begin, end)
         lost.extend((begin + left, begin + right) for left, right in window.lost)
         return window.samples
 
     resampler.resample(read_own, part.part.num_samples, start, stop, out)
     if not lost:
-        return Window(out.T)
+        return ()
     silent = np.zeros(stop - start, np.bool_)
     for left, right in lost:
         silent[max(resampler.num_samples(left) - start, 0) : max(resampler.num_samples(right) - start, 0)] = True
-    return Window(out.T, tuple(stretches(silent)))
+    return tuple(stretches(silent))

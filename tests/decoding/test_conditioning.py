@@ -1,4 +1,5 @@
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,11 +10,12 @@ from hypothesis import strategies as st
 from programs import run
 
 from flowmo_data import OptionError
+from flowmo_data.decoding import choose_decoder, fill_frame
 from flowmo_data.decoding.conditioning import write_channels, write_dtype
-from flowmo_data.decoding.resampling import read_resampled
+from flowmo_data.decoding.resampling import resample_into
 from flowmo_data.decoding.window import Window, within
 from flowmo_data.epochs.options import check_dtype
-from flowmo_data.tracks import ResampledPart
+from flowmo_data.tracks import ResampledPart, at_sample_rate
 
 
 @pytest.mark.parametrize(("make", "name"), [(make_wav, "a.wav"), (make_mp3, "a.mp3")])
@@ -50,7 +52,20 @@ def test_what_is_lost_is_lost_after_resampling(old, new, start, stop, lost):
     """The one reads a window at once, the other in pieces."""
     first, end = (index * old // new for index in (100, 200))
     part = ResampledPart(LostPart(old, 400 * old // new, (first, end)), new)
-    assert read_resampled(part, start, stop, read_lost).lost == (() if lost is None else (lost,))
+    out = np.empty((1, stop - start), np.float32)
+    assert resample_into(part, start, stop, out, partial(read_lost, part.part)) == (() if lost is None else (lost,))
+
+
+@pytest.mark.parametrize(("make", "name"), [(make_wav, "a.wav"), (make_mp3, "a.mp3")])
+@pytest.mark.parametrize("stored", [1, 2])
+@pytest.mark.parametrize("wanted", [1, 2])
+def test_channels_are_mixed_before_resampling_as_after(tmp_path, make, name, stored, wanted):
+    track = opened(make(tmp_path / name, 30_011, rate=48_000, channels=stored))
+    frame = torch.empty(wanted, 20_000)
+    fill_frame(at_sample_rate(track, 44_100, on_other_rate="resample"), 3_000, frame, choose_decoder("auto"))
+    expected = np.empty((wanted, 20_000), np.float32)
+    write_channels(read(ResampledPart(track.parts[0], 44_100), 3_000, 23_000).samples, expected)
+    assert np.abs(frame.numpy() - expected).max() < 1e-5
 
 
 @settings(deadline=None, max_examples=30)
