@@ -20,7 +20,7 @@ from flowmo_data.epochs.progress import check_state
 from flowmo_data.epochs.sharding import current_shard
 from flowmo_data.errors import AudioFileError
 from flowmo_data.runtime.epoch_clock import EpochClock
-from flowmo_data.runtime.ranks import current_rank
+from flowmo_data.runtime.ranks import Place, current_rank, place_of
 from flowmo_data.runtime.threads import ordered_map
 from flowmo_data.sources import Exclude
 
@@ -71,7 +71,8 @@ class StreamingAudioDataset(IterableDataset[Any]):
         remainder: with an index, what to do about leftover frames if ranks do not divide an epoch's frames evenly:
             "drop" leaves them out, "repeat" emits some frames twice to make the ranks equal.
         rank: rank of this process in the job. If omitted, it is looked up when iteration starts: in torch.distributed
-            if that is initialised, else in RANK and WORLD_SIZE in the environment, else it is 0 of 1.
+            if that is initialised, else in RANK and WORLD_SIZE in the environment, else it is 0 of 1. It is also 0 of 1
+            in a loader from `accelerator.prepare`, which shards by itself.
         world_size: number of ranks; give it together with `rank` or not at all.
 
     Raises:
@@ -138,6 +139,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
         self._progress = Progress(0, 0)
         self._start: Position | None = None  # of the next iteration; None: start of an epoch
         self._frames_per_turn: int | None = None  # set by a loader
+        self._place: Place | None = None  # when it was looked up last
 
     def __iter__(self) -> Iterator[Any]:
         if get_worker_info() is not None and not self._frozen:
@@ -173,7 +175,9 @@ class StreamingAudioDataset(IterableDataset[Any]):
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         if get_spawning_popen() is not None and torch.distributed.is_available() and torch.distributed.is_initialized():
-            state["_rank"], state["_world_size"] = self.rank_and_world_size()  # a spawned worker cannot look it up
+            # a spawned worker cannot look these up
+            state["_rank"], state["_world_size"] = self.rank_and_world_size()
+            state["_frames_per_turn"] = self._turn()
         return state
 
     def spans(self, progress: Progress, shard: Shard) -> Iterator[Span]:
@@ -182,7 +186,8 @@ class StreamingAudioDataset(IterableDataset[Any]):
 
     def _turn(self) -> int:
         """Return the number of frames that a worker hands out before the next worker's turn."""
-        return self._frames_per_turn or self.options.batch_size or 1
+        taken = self._place.taken if self._place else 0
+        return self._frames_per_turn or (self.options.batch_size or 1) * (taken or 1)
 
     def _frames(
         self, progress: Progress, shard: Shard, slots: Iterator[Slot]
@@ -210,7 +215,12 @@ class StreamingAudioDataset(IterableDataset[Any]):
 
     def rank_and_world_size(self) -> tuple[int, int]:
         """Return this process's rank and the number of ranks, as given or as looked up now."""
-        return current_rank(self._rank, self._world_size)
+        self._place = place_of(self, self._rank, self._world_size)
+        return self._place[:2]
+
+    def _last_rank_and_world_size(self) -> tuple[int, int]:
+        """Return those of the last iteration if it was sharded from outside, which cannot be seen in between."""
+        return self._place[:2] if self._place and self._place.taken else self.rank_and_world_size()
 
     def __len__(self) -> int:
         """Return the number of frames (batches if `batch_size` is set) in an iteration on this rank. Needs an index.
@@ -220,7 +230,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
         Raises:
             TypeError: there is no index, or with `repeat`, no end.
         """
-        frames = self.stream.num_frames(self.rank_and_world_size()[1])
+        frames = self.stream.num_frames(self._last_rank_and_world_size()[1])
         return ceil(frames / (self.options.batch_size or 1))
 
     def __bool__(self) -> bool:
@@ -233,7 +243,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
             epoch: the epoch; None for the one running in this process, or else the last one that a worker has finished.
                 With an index, only rank 0 reports the files that the index lists as bad.
         """
-        return self._error_log.report(epoch, self.rank_and_world_size()[0])
+        return self._error_log.report(epoch, self._last_rank_and_world_size()[0])
 
     @property
     def frames_per_epoch(self) -> int | None:

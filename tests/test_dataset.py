@@ -545,3 +545,25 @@ def test_the_shuffle_buffer_holds_no_audio(mp3):
     tracemalloc.stop()
     frames = 12 * RATE // 100
     assert peak < 3_000_000 + frames * 300
+
+
+class Shard(torch.utils.data.IterableDataset):
+    """A sharding by ranks around a dataset, with the attributes of transformers' IterableDatasetShard."""
+
+    def __init__(self, dataset, process_index):
+        self.dataset, self.batch_size, self.num_processes, self.process_index = dataset, 2, 2, process_index
+
+    def __iter__(self):
+        return (frame for place, frame in enumerate(self.dataset) if place // 2 % 2 == self.process_index)
+
+
+@pytest.mark.parametrize("context", ["fork", "spawn"])
+def test_workers_notice_a_sharding_around_their_dataset(ramps, monkeypatch, context):
+    folder, num_samples = ramps
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    seen = []
+    for rank in range(2):
+        monkeypatch.setenv("RANK", str(rank))
+        loader = DataLoader(Shard(make(folder), rank), batch_size=None, num_workers=2, multiprocessing_context=context)
+        seen += [sample for frame in loader for sample in frame[0].tolist() if sample]
+    assert sorted(seen) == list(range(1, num_samples + 1))

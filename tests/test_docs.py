@@ -148,22 +148,6 @@ def test_the_page_on_the_index_makes_one(place):
     assert (place / "music.parquet").exists()
 
 
-@pytest.mark.skipif(find_spec("accelerate") is None, reason="accelerate is not installed; it is optional")
-@pytest.mark.parametrize(("dispatch", "num_workers"), [(False, 0), (False, 2), (True, 0)])
-def test_a_second_sharding_is_noticed(place, dispatch, num_workers):
-    code = f"""
-from accelerate import Accelerator, DataLoaderConfiguration
-from torch.utils.data import DataLoader
-from flowmo_data import StreamingAudioDataset
-accelerator = Accelerator(cpu=True, dataloader_config=DataLoaderConfiguration(dispatch_batches={dispatch}))
-loader = DataLoader(StreamingAudioDataset("music/", samples_per_frame=4_096), batch_size=2, num_workers={num_workers})
-next(iter(accelerator.prepare(loader)))
-"""
-    done = launch(place, code, world_size=2)
-    assert done.returncode != 0
-    assert "would shard what is sharded already" in done.stderr
-
-
 # Nothing is left out
 
 

@@ -1,14 +1,16 @@
-"""The rank of this process, and values that ranks exchange."""
+"""The rank of this process, shardings around a dataset, and values that ranks exchange."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import distributed
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from flowmo_data.errors import OptionError
 
@@ -37,6 +39,71 @@ def current_rank(rank: int | None = None, world_size: int | None = None) -> tupl
             f"RANK={environment[0]!r}, WORLD_SIZE={environment[1]!r} in the environment: "
             "they must be numbers; unset both, or give rank= and world_size="
         ) from None
+
+
+class Place(NamedTuple):
+    """The part of a dataset's work that this process does, before it is divided among workers."""
+
+    rank: int
+    world_size: int
+    taken: int = 0
+    """items that a sharding around the dataset takes at a time; 0 if there is none, and the dataset shards itself"""
+
+
+def place_of(dataset: Dataset[Any], rank: int | None = None, world_size: int | None = None) -> Place:
+    """Return the place of this process: 0 of 1 if something around the dataset shards it, else see `current_rank`.
+
+    Accelerate and transformers shard what they iterate over. Their loaders read the whole dataset, on rank 0 or on all
+    ranks, and give each rank its part. So the dataset must not shard, or most of its frames would be lost. A given rank
+    counts only if it is not the one that would have been looked up.
+    """
+    taken = _taken_from_outside(dataset)
+    if taken and (rank, world_size) in ((None, None), current_rank()):
+        return Place(0, 1, taken)
+    return Place(*current_rank(rank, world_size))
+
+
+def _taken_from_outside(dataset: Dataset[Any]) -> int:
+    """Return the items that a sharding around the dataset takes at a time; 0 if there is none."""
+    loader = _running_accelerate_loader()
+    if loader is not None and _holds(loader.dataset, dataset, set()):
+        return _taken_by_shard(loader.dataset) or loader.batch_size or 1
+    worker = get_worker_info()
+    if worker is not None and _taken_by_shard(worker.dataset) and _holds(worker.dataset, dataset, set()):
+        return _taken_by_shard(worker.dataset)
+    return 0
+
+
+def _running_accelerate_loader() -> Any | None:
+    """Return the loader that Accelerate has prepared and now iterates over; forked workers inherit it."""
+    state, loaders = sys.modules.get("accelerate.state"), sys.modules.get("accelerate.data_loader")
+    if state is None or loaders is None:
+        return None
+    loader = state.GradientState().active_dataloader
+    return loader if isinstance(loader, (loaders.DataLoaderShard, loaders.DataLoaderDispatcher)) else None
+
+
+def _taken_by_shard(dataset: Any) -> int:
+    """Return the items that an `IterableDatasetShard`, Accelerate's or transformers', takes at a time; 0 for others."""
+    if not (hasattr(dataset, "num_processes") and hasattr(dataset, "process_index") and hasattr(dataset, "batch_size")):
+        return 0
+    shards = 1 if getattr(dataset, "split_batches", False) else dataset.num_processes
+    return (dataset.batch_size or 1) * shards
+
+
+def _holds(holder: Any, dataset: Dataset[Any], seen: set[int]) -> bool:
+    """Return whether a dataset or a loader is `dataset`, or wraps it, directly or in a chain of wrappers."""
+    if holder is dataset:
+        return True
+    if not isinstance(holder, (Dataset, DataLoader)) or id(holder) in seen:
+        return False
+    seen.add(id(holder))
+    for value in list(vars(holder).values()):
+        several = value.values() if isinstance(value, Mapping) else value
+        for each in several if isinstance(several, (list, tuple, type({}.values()))) else [value]:
+            if _holds(each, dataset, seen):
+                return True
+    return False
 
 
 class Ranks:
