@@ -32,7 +32,7 @@ INSIDE = {
         "polyphase", "convolving", "resampling", "conditioning", "reading", "batching", "frames",
     ],
     "bench": ["demo", "setups", "baselines", "surveying", "measuring", "running", "reporting", "plotting"],
-    "cli": ["console", "summary", "bench", "check", "index", "inspect", "group", "__main__"],
+    "cli": ["version", "console", "summary", "bench", "check", "index", "inspect", "group", "__main__"],
 }  # fmt: skip
 """the same of what lies in each folder"""
 TESTS = Path(__file__).parent

@@ -7,10 +7,15 @@ import sys
 
 
 def main() -> None:
-    """Run the command line, or name the package that it needs."""
+    """Run the command line, or name the package that it needs. `--version` needs none."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # for a terminal that knows only ASCII
+    if sys.argv[1:] == ["--version"]:
+        from flowmo_data.cli.version import version_text
+
+        sys.stdout.write(version_text() + "\n")
+        return
     try:
         from flowmo_data.cli.group import flowmo_data_command
     except ModuleNotFoundError as error:

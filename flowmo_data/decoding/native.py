@@ -83,7 +83,7 @@ class _Library:
 def _library() -> _Library:
     try:
         return _Library()
-    except OSError as error:
+    except (OSError, AttributeError) as error:  # AttributeError: a function is missing, as in an older build
         raise MissingPackageError(
             f"decoder='native': the decoder in C is not there ({error}). Install a C compiler and flowmo_data again, "
             "or take decoder='soundfile'."
@@ -91,11 +91,15 @@ def _library() -> _Library:
 
 
 def unavailable() -> str:
-    """Return why there is no native decoder on this machine; an empty string if there is one."""
+    """Return in a few words why there is no native decoder on this machine; an empty string if there is one."""
     try:
         _library()
     except MissingPackageError as error:
-        return str(error)
+        return (
+            f"the decoder in C does not load ({error.__cause__})"
+            if LIBRARY.exists()
+            else "the decoder in C is not built"
+        )
     return ""
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flowmo_data.decoding import native
-from flowmo_data.errors import OptionError
+from flowmo_data.errors import FlowmoDataError, OptionError
 from flowmo_data.runtime.extras import import_extra
 from flowmo_data.tracks.mpeg import Run
 
@@ -65,9 +65,15 @@ def load_run_decoder(name: str) -> DecodeRun:
     return decode
 
 
-def explain_choice() -> str:
-    """Return the decoder that "auto" takes here, and why, in a few words."""
-    chosen = choose_decoder("auto")
-    if chosen == "native":
-        return f"native ({native.variant()})"
-    return f"{chosen}, as {native.unavailable()}"
+def explain_choice(name: str = "auto") -> str:
+    """Return the decoder that `name` means on this machine, and why, in a few words. Never raises.
+
+    The reason is the instruction set of "native", or the reason why "auto" does not mean "native".
+    """
+    try:
+        chosen = choose_decoder(name)
+        if chosen == "native":
+            return f"native ({native.variant()})"
+    except FlowmoDataError as error:
+        return f"none, as {error}"
+    return f"{chosen}, as {native.unavailable()}" if name == "auto" else chosen

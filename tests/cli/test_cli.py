@@ -7,6 +7,8 @@ from programs import run as run_program
 
 from flowmo_data import __version__
 from flowmo_data.cli.group import flowmo_data_command
+from flowmo_data.decoding import native
+from flowmo_data.decoding.registry import explain_choice
 
 
 def run(*arguments):
@@ -15,7 +17,7 @@ def run(*arguments):
 
 def test_help_and_version():
     assert "bench" in run("--help").output
-    assert run("--version").output == f"flowmo-data, version {__version__}\n"
+    assert run("--version").output == f"flowmo-data, version {__version__}\ndecoder: {explain_choice()}\n"
     assert "--workers N ..." in run("bench", "--help").output
 
 
@@ -89,6 +91,17 @@ def test_without_its_extra_the_command_says_what_to_install():
     result = run_program("-c", code, check=False)
     assert result.returncode == 1
     assert result.stderr == "flowmo-data needs the package click: pip install 'flowmo_data[cli]'\n"
+
+
+@pytest.mark.parametrize("environment", [{}, {"FLOWMO_DATA_SIMD": "avx1024"}])
+def test_the_version_needs_no_extra_and_never_fails(environment):
+    hidden = "; ".join(f"sys.modules[{name!r}] = None" for name in ("click", "rich", "psutil", "platformdirs"))
+    code = f"import sys; {hidden}; sys.argv[1:] = ['--version']; from flowmo_data.cli import main; main()"
+    result = run_program("-c", code, env=environment)
+    version, decoder = result.stdout.splitlines()
+    assert version == f"flowmo-data, version {__version__}"
+    assert decoder.startswith("decoder: ")
+    assert ("none, as FLOWMO_DATA_SIMD='avx1024'" in decoder) == (bool(environment) and native.LIBRARY.exists())
 
 
 def test_measuring_writes_a_line_for_every_batch(tmp_path):

@@ -1,5 +1,6 @@
 """How the decoder in C is called: arguments, threads, instruction sets, and following packets."""
 
+import re
 import threading
 
 import numpy as np
@@ -19,6 +20,7 @@ from native_stages import variants
 
 from flowmo_data import MissingPackageError, OptionError
 from flowmo_data.decoding import native
+from flowmo_data.decoding.registry import explain_choice
 from flowmo_data.tracks.mpeg.headers import packet_lengths
 
 pytestmark = [
@@ -135,9 +137,20 @@ def test_without_the_library_it_says_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setattr(native, "LIBRARY", tmp_path / "none.so")
     native._library.cache_clear()
     assert not native.is_available()
-    assert "none.so" in native.unavailable()
+    assert native.unavailable() == "the decoder in C is not built"
+    assert explain_choice().endswith(", as the decoder in C is not built")
     with pytest.raises(MissingPackageError, match="Install a C compiler"):
         native.decode_window(b"", np.zeros(1, np.uint32), skip=0, out=np.zeros((1, 1), np.float32))
+    native._library.cache_clear()
+
+
+def test_a_library_that_does_not_load_is_not_taken(monkeypatch, tmp_path):
+    library = tmp_path / "text.so"
+    library.write_text("no library")
+    monkeypatch.setattr(native, "LIBRARY", library)
+    native._library.cache_clear()
+    assert not native.is_available()
+    assert re.search(r"as the decoder in C does not load \(.*text\.so", explain_choice())
     native._library.cache_clear()
 
 
