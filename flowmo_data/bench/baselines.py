@@ -17,6 +17,7 @@ import soundfile
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
+from flowmo_data.decoding.registry import choose_run_decoder
 from flowmo_data.runtime.extras import import_extra
 
 T = TypeVar("T")
@@ -50,6 +51,11 @@ class LibrosaDataset(IterableDataset[torch.Tensor]):
         return _cut(samples, self._samples_per_frame, generator)
 
 
+def own_decoder(loader: str) -> str:
+    """Return the name of the decoder that a baseline uses, whatever the decoder of the loaders of this package is."""
+    return {"librosa": "soundfile", "whole-file": choose_run_decoder("native")}[loader]
+
+
 def whole_file_batches(
     paths: Sequence[str],
     *,
@@ -59,7 +65,16 @@ def whole_file_batches(
     batch_size: int,
     seed: int,
 ) -> Iterator[npt.NDArray[np.float32]]:
-    """Yield batches `(batch_size, 2, samples_per_frame)` without end, from whole files that a thread decodes ahead."""
+    """Yield batches `(batch_size, 2, samples_per_frame)` without end, from whole files that a thread decodes ahead.
+
+    Args:
+        paths: the files.
+        decoder: "minimp3py" or "soundfile".
+        samples_per_frame: length of a frame.
+        shuffle_buffer_size: decoded frames in the shuffle buffer.
+        batch_size: frames in a batch.
+        seed: seed of the order and of the zeros in front.
+    """
     generator = random.Random(seed)
     frames = (
         frame

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from flowmo_data.bench.setups import Measurement, Setup
 from flowmo_data.dataset import StreamingAudioDataset
-from flowmo_data.decoding import choose_decoder, native, read_window
+from flowmo_data.decoding import native, read_window
 from flowmo_data.decoding.mpeg_window import find_packets, find_run, is_native
 from flowmo_data.decoding.registry import choose_run_decoder, load_run_decoder
 from flowmo_data.epochs.progress import Progress
@@ -128,11 +128,11 @@ def _measure_librosa(setup: Setup, recorder: Recorder) -> Measurement:
 def _measure_whole_file(setup: Setup, recorder: Recorder) -> Measurement:
     from flowmo_data.bench.baselines import whole_file_batches
 
-    paths, decoder = list(find_sources(setup.files)), choose_decoder(setup.decoder)
+    paths = list(find_sources(setup.files))
     started = perf_counter()
     batches = whole_file_batches(
         paths,
-        decoder=decoder,
+        decoder=setup.decoder,
         samples_per_frame=setup.samples_per_frame,
         shuffle_buffer_size=setup.shuffle_buffer_size,
         batch_size=setup.batch_size,

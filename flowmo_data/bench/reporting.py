@@ -69,8 +69,8 @@ def _processor() -> str:
 
 
 def share_of_limit(result: Result, limit: Result | None) -> float | None:
-    """Return a loader's speed as a share of the decoder alone on as many cores; None if unknown."""
-    if limit is None or result.setup.loader in ("decoder", "librosa"):
+    """Return a loader's speed as a share of the decoder alone on as many cores; None if it has another decoder."""
+    if limit is None or result.setup.loader in ("decoder", "librosa") or result.setup.decoder != limit.setup.decoder:
         return None
     cores = result.setup.cores_in_use(num_cores())
     return result.batches_per_second / (limit.batches_per_second * cores)
@@ -104,7 +104,7 @@ def _cells(result: Result, limit: Result | None) -> list[str]:
     if setup.loader == "decoder":
         return ["decoder alone", "", "", *speed, "", ""]
     return [
-        setup.loader.replace(" ", "\n"),
+        setup.loader.replace(" ", "\n") + (f"\n{setup.decoder}" if setup.loader == "whole-file" else ""),
         f"{setup.num_workers} × {setup.decode_threads}",
         _spread(result, lambda run: run.first_batch_seconds),
         *speed,

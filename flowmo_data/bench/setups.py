@@ -11,7 +11,7 @@ from flowmo_data.errors import counted
 LOADERS = {
     "flowmo_data": "frames, collated by the DataLoader",
     "flowmo_data batches": "batches decoded in place: batch_size= of the dataset",
-    "whole-file": "a thread decodes whole files, 4 ahead; a buffer of decoded frames; np.stack",
+    "whole-file": "a thread decodes whole files with minimp3py (else soundfile), 4 ahead; a buffer of frames; np.stack",
     "librosa": "librosa.load in an IterableDataset, a buffer of decoded frames, the standard DataLoader",
     "decoder": "the decoder alone, on the same packets, into one buffer",
 }
@@ -30,6 +30,7 @@ class Setup:
     num_workers: int = 0
     decode_threads: int = 0
     decoder: str = "auto"
+    """the `decoder` of `StreamingAudioDataset`; for a baseline, the name of its own decoder"""
     batch_size: int = 32
     samples_per_frame: int = 196_608
     shuffle_buffer_size: int = 1_000
@@ -49,7 +50,7 @@ class Setup:
         if self.loader == "decoder":
             return "decoder alone"
         if self.loader == "whole-file":
-            return self.loader
+            return f"{self.loader}, {self.decoder}"
         threads = f", {counted(self.decode_threads, 'thread')}" if self.decode_threads else ""
         return f"{self.loader}, {counted(self.num_workers, 'worker')}{threads}"
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from flowmo_data.bench.baselines import own_decoder
 from flowmo_data.bench.demo import NUM_FILES, default_folder, make_demo
 from flowmo_data.bench.plotting import draw
 from flowmo_data.bench.reporting import Result, as_json, machine, recommendation, results_table
@@ -18,6 +19,7 @@ from flowmo_data.bench.setups import BASELINES, Setup
 from flowmo_data.bench.surveying import Survey, survey
 from flowmo_data.cli.console import SpacedLists, check_writable, console, plain_errors, progress
 from flowmo_data.decoding import DECODERS, choose_decoder
+from flowmo_data.decoding.registry import explain_choice
 from flowmo_data.errors import FlowmoDataError, counted
 from flowmo_data.runtime.extras import import_extra
 from flowmo_data.runtime.figures import check_format
@@ -87,6 +89,7 @@ def bench(
         raise click.UsageError("give a FOLDER of audio, or --demo for a synthetic one")
     if folder is not None and demo:
         raise click.UsageError(f"give the folder {folder} or --demo, not both")
+    explanation = explain_choice(options["decoder"])
     options["decoder"] = choose_decoder(options["decoder"])
     if json_path:
         check_writable(json_path, "--json")
@@ -97,7 +100,7 @@ def bench(
         import_extra("librosa", user="the librosa baseline")
     folder = folder or str(_demo_folder())
     corpus = _survey(folder, options)
-    _describe(corpus, options, max(workers))
+    _describe(corpus, options, explanation, max(workers))
     setups = _setups(folder, workers, decode_threads, baselines, options)
     batches = options["warmup"] + options["batches"]
     with progress(timed=False) as display:
@@ -127,8 +130,9 @@ def _setups(
         own = {"loader": loader, "num_workers": num_workers, "decode_threads": decode_threads}
         setups.append(Setup(files=(folder,), **own, **options))
     for loader in dict.fromkeys(baselines):
-        for num_workers in dict.fromkeys(workers) if loader == "librosa" else (0,):
-            setups.append(Setup(files=(folder,), loader=loader, num_workers=num_workers, **options))
+        for num_workers in (0,) if loader == "whole-file" else dict.fromkeys(workers):
+            of_its_own = {**options, "decoder": own_decoder(loader)}
+            setups.append(Setup(files=(folder,), loader=loader, num_workers=num_workers, **of_its_own))
     return setups
 
 
@@ -152,14 +156,15 @@ def _survey(folder: str, options: dict[str, Any]) -> Survey:
     return corpus
 
 
-def _describe(corpus: Survey, options: dict[str, Any], max_workers: int) -> None:
+def _describe(corpus: Survey, options: dict[str, Any], decoder: str, max_workers: int) -> None:
     here = machine()
     versions = ", ".join(f"{name} {number}" for name, number in here["versions"].items())
     needed = (options["warmup"] + options["batches"]) * options["batch_size"]
     lines = [
         f"{here['system']}, {here['processor']}, {counted(num_cores(), 'core')}; {versions}; {here['date']}",
         f"{counted(corpus.num_files, 'file')}, {corpus.hours:.2f} hours, {corpus.num_bytes / 1e6:.0f} MB, "
-        f"{corpus.num_frames} frames per epoch; decoder {options['decoder']}, batches of {options['batch_size']}",
+        f"{corpus.num_frames} frames per epoch; batches of {options['batch_size']}",
+        f"decoder: {decoder}",
     ]
     if corpus.num_frames < needed:
         lines.append(

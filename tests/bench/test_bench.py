@@ -1,3 +1,5 @@
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 import soundfile
@@ -5,9 +7,9 @@ import torch
 from builders import make_ramps
 from torch.utils.data import DataLoader
 
-from flowmo_data.bench.baselines import LibrosaDataset, whole_file_batches
+from flowmo_data.bench.baselines import LibrosaDataset, own_decoder, whole_file_batches
 from flowmo_data.bench.demo import make_demo
-from flowmo_data.bench.reporting import Result, recommendation, share_of_limit
+from flowmo_data.bench.reporting import Result, recommendation, results_table, share_of_limit
 from flowmo_data.bench.setups import Measurement, Setup
 
 
@@ -66,6 +68,14 @@ def test_the_share_of_the_limit_counts_the_cores_in_use(monkeypatch):
     assert share_of_limit(result("flowmo_data", 2, 1), limit) == 0.5
     assert share_of_limit(result("flowmo_data", 8, 1, threads=2), limit) == 0.25
     assert share_of_limit(limit, limit) is None
+
+
+def test_the_whole_file_baseline_keeps_a_decoder_of_its_own():
+    assert own_decoder("whole-file") == ("minimp3py" if find_spec("minimp3py") else "soundfile")
+    whole_file = Result(Setup(files=("x",), loader="whole-file", decoder="soundfile"), result("whole-file", 0, 1).runs)
+    table = results_table([whole_file], result("decoder", 0, 1))
+    assert list(table.columns[0].cells) == ["whole-file\nsoundfile"]
+    assert list(table.columns[4].cells) == [""]  # no share of the limit of another decoder
 
 
 def test_of_two_as_fast_the_smaller_is_recommended():

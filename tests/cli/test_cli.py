@@ -82,6 +82,7 @@ def test_bench_prints_one_table(tmp_path):
     assert {"cores", "versions", "date"} <= report["machine"].keys()
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
     assert "Recommended here: num_workers=" in result.output
+    assert f"decoder: {explain_choice()}\n" in result.output
     assert "goes through the" not in result.output
     assert "3 workers for 2 files: a file goes to one worker, and the others are idle" in result.output
 
@@ -120,13 +121,14 @@ def test_measuring_writes_a_line_for_every_batch(tmp_path):
 
 @pytest.mark.parametrize("baseline", ["whole-file", "librosa"])
 def test_baselines_are_measured_in_a_process_of_their_own(tmp_path, baseline):
+    from flowmo_data.bench.baselines import own_decoder
     from flowmo_data.bench.running import run_setups
     from flowmo_data.bench.setups import Setup
 
     make_mp3(tmp_path / "a.mp3", 60_000)
     setup = Setup(
-        files=(str(tmp_path),), loader=baseline, samples_per_frame=5_000, batch_size=2, warmup=1, batches=2,
-        shuffle_buffer_size=3,
+        files=(str(tmp_path),), loader=baseline, decoder=own_decoder(baseline), samples_per_frame=5_000,
+        batch_size=2, warmup=1, batches=2, shuffle_buffer_size=3,
     )  # fmt: skip
     ((measurement,),) = run_setups([setup], repeats=1, on_batch=lambda index, batch: None)
     assert measurement.num_batches >= 2
