@@ -184,10 +184,11 @@ class StreamingAudioDataset(IterableDataset[Any]):
         """Return the spans that are left in a shard's epoch, in the order in which they are emitted."""
         return self.stream.spans(progress, shard, self._turn())
 
-    def _turn(self) -> int:
-        """Return the number of frames that a worker hands out before the next worker's turn."""
-        taken = self._place.taken if self._place else 0
-        return self._frames_per_turn or (self.options.batch_size or 1) * (taken or 1)
+    def _turn(self) -> int | None:
+        """Return the number of frames that a worker hands out before the next worker's turn; None if nobody says."""
+        if self._frames_per_turn is None and self._place is not None and self._place.taken:
+            return (self.options.batch_size or 1) * self._place.taken
+        return self._frames_per_turn or self.options.batch_size
 
     def _frames(
         self, progress: Progress, shard: Shard, slots: Iterator[Slot]

@@ -71,7 +71,7 @@ class FileStream:
         """See `Stream.ranks_end_together`."""
         return self._options.repeat
 
-    def spans(self, progress: Progress, shard: Shard, frames_per_turn: int) -> Iterator[Span]:  # noqa: ARG002
+    def spans(self, progress: Progress, shard: Shard, frames_per_turn: int | None) -> Iterator[Span]:  # noqa: ARG002
         """See `Stream.spans`. A shard's files are opened, cut and shuffled in the order of the epoch."""
         options, epoch = self._options, progress.epoch
         order = epoch_order(len(self._sources), seed=options.seed, epoch=epoch, shuffle=options.shuffle)
@@ -115,7 +115,7 @@ class FileStream:
                 "framing='pad', or see the skipped files"
             )
 
-    def identity(self, shard: Shard, frames_per_turn: int) -> dict[str, Any]:  # noqa: ARG002
+    def identity(self, shard: Shard, frames_per_turn: int | None) -> dict[str, Any]:  # noqa: ARG002
         """See `Stream.identity`."""
         return {**self._identity(shard.world_size, shard.num_workers), "rank": shard.rank}
 

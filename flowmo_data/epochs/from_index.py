@@ -27,7 +27,7 @@ from flowmo_data.epochs.options import Options
 from flowmo_data.epochs.plan import EpochPlan, frames_per_epoch
 from flowmo_data.epochs.progress import VERSION, Layout, Position, Progress, check_state
 from flowmo_data.epochs.randomness import Purpose, random_below, random_bits
-from flowmo_data.epochs.sharding import Shard
+from flowmo_data.epochs.sharding import Shard, worker_quotas
 from flowmo_data.epochs.span import Span
 from flowmo_data.errors import AudioFileError, NoReadableFileError, OptionError
 from flowmo_data.tracks.index import AudioIndex
@@ -99,7 +99,7 @@ class IndexedStream:
         options = self._options
         return frames_per_epoch(self._lengths, options.samples_per_frame, options.framing, shuffle=options.shuffle)
 
-    def spans(self, progress: Progress, shard: Shard, frames_per_turn: int) -> Iterator[Span]:
+    def spans(self, progress: Progress, shard: Shard, frames_per_turn: int | None) -> Iterator[Span]:
         """See `Stream.spans`. The first span is found as fast as any other."""
         if shard.index == 0:
             self._report_bad_files(progress.epoch)
@@ -111,18 +111,33 @@ class IndexedStream:
         for place in self._places(progress, shard, frames_per_turn):
             yield self._span(plan, place % len(plan))
 
-    def _places(self, progress: Progress, shard: Shard, frames_per_turn: int) -> Iterator[int]:
-        """Yield the places in the epoch's order that belong to this shard."""
+    def _places(self, progress: Progress, shard: Shard, frames_per_turn: int | None) -> Iterator[int]:
+        """Return the places in the epoch's order that belong to a shard."""
         stop = self._stop(progress, shard)
-        turns_before, frames_before = divmod(progress.handed_out, frames_per_turn)
-        for turn in count(turns_before):
-            first = (turn * shard.num_workers + shard.worker) * frames_per_turn  # of the rank's frames
-            skipped = frames_before if turn == turns_before else 0
-            for frame in range(first + skipped, first + frames_per_turn):
-                place = progress.begin + frame * shard.world_size + shard.rank
-                if place >= stop:
-                    return
-                yield place
+        if frames_per_turn is None and not self._options.repeat:
+            own = self._by_quota((stop - progress.begin) // shard.world_size, shard, progress.handed_out)
+        else:
+            own = self._by_turn(frames_per_turn or 1, shard, progress.handed_out)
+        for frame in own:
+            place = progress.begin + frame * shard.world_size + shard.rank
+            if place >= stop:
+                return
+            yield place
+
+    @staticmethod
+    def _by_turn(frames_per_turn: int, shard: Shard, handed_out: int) -> Iterator[int]:
+        """Return the frames of a rank that a worker hands out, without end: workers take turns."""
+        for number in count(handed_out):
+            turn, inside = divmod(number, frames_per_turn)
+            yield (turn * shard.num_workers + shard.worker) * frames_per_turn + inside
+
+    @staticmethod
+    def _by_quota(num_frames: int, shard: Shard, handed_out: int) -> Iterator[int]:
+        """Return the frames of a rank that a worker hands out: they take turns frame by frame, up to their quotas."""
+        quotas = worker_quotas(num_frames, shard.num_workers)
+        for number in range(handed_out, quotas[shard.worker]):
+            before = sum(min(quota, number) for quota in quotas)
+            yield before + sum(quota > number for quota in quotas[: shard.worker])
 
     def _stop(self, progress: Progress, shard: Shard) -> int:
         """Return the end (exclusive) of the places that are used."""
@@ -164,7 +179,7 @@ class IndexedStream:
     def check_empty_epochs(self, num_epochs: int, shard: Shard) -> None:
         """See `Stream.check_empty_epochs`. Nothing to check: a worker gets its turn in a later epoch."""
 
-    def identity(self, shard: Shard, frames_per_turn: int) -> dict[str, Any]:
+    def identity(self, shard: Shard, frames_per_turn: int | None) -> dict[str, Any]:
         """See `Stream.identity`."""
         ranks = {"rank": shard.rank, "world_size": shard.world_size, "num_workers": shard.num_workers}
         return {**self._identity(), **ranks, "frames_per_turn": frames_per_turn}

@@ -68,3 +68,25 @@ def epoch_order(num_files: int, *, seed: int, epoch: int, shuffle: bool) -> Sequ
 def deal(order: Sequence[int], shard: Shard) -> Iterator[int]:
     """Return this shard's part of `order`: every `shard.count`-th, starting at `shard.index`."""
     return (order[place] for place in range(shard.index, len(order), shard.count))
+
+
+_UNITS = (1_920, 960, 192, 64, 32, 16, 8, 4, 2, 1)
+"""numbers that most batch sizes divide; the largest is some two seconds of decoding"""
+
+
+def worker_quotas(num_frames: int, num_workers: int) -> list[int]:
+    """Divide the frames of a rank among workers that do not know the DataLoader's batch size.
+
+    All workers but the first get multiples of a unit. So if the batch size divides the unit, only one batch of the
+    epoch is short, and there are as many batches as `len(loader)` says, with `drop_last` too.
+
+    Returns:
+        The number of frames of each worker.
+
+    >>> worker_quotas(228, 4)
+    [68, 64, 64, 32]
+    """
+    unit = next((unit for unit in _UNITS if unit * num_workers <= num_frames), 1)
+    units, rest = divmod(num_frames, unit)
+    each, more = divmod(units, num_workers)
+    return [(each + (worker < more)) * unit + (rest if worker == 0 else 0) for worker in range(num_workers)]

@@ -39,13 +39,13 @@ class Stream(Protocol):
     def ranks_end_together(self) -> bool:
         """True if all ranks have the same number of frames, or no end."""
 
-    def spans(self, progress: Progress, shard: Shard, frames_per_turn: int) -> Iterator[Span]:
+    def spans(self, progress: Progress, shard: Shard, frames_per_turn: int | None) -> Iterator[Span]:
         """Return the spans of a shard's epoch that are left after `progress`, in the order in which they are emitted.
 
         Args:
             progress: the epoch, and the progress in it.
             shard: the worker of a rank.
-            frames_per_turn: frames that a worker hands out before the next worker's turn.
+            frames_per_turn: frames that a worker hands out before the next worker's turn; None if nobody says.
 
         Raises:
             AudioFileError: a file cannot be read and `on_error="raise"`.
@@ -77,7 +77,7 @@ class Stream(Protocol):
             TypeError: the number is unknown.
         """
 
-    def identity(self, shard: Shard, frames_per_turn: int) -> dict[str, Any]:
+    def identity(self, shard: Shard, frames_per_turn: int | None) -> dict[str, Any]:
         """Return the identity of a worker's state, for JSON: files, options, ranks, workers and turns."""
 
     def epoch_start(self, epoch: int, layout: Layout) -> Reached:

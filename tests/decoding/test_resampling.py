@@ -201,7 +201,7 @@ def test_the_c_library_is_taken_where_it_is_there():
         (1, 1_000, ""),
         (10_000_000, 1, ""),
         (44_101, 44_100, ""),
-        (1, 44_100, "claims a sample rate of 1 Hz, at which each sample would last for 44100"),
+        (1, 44_100, "claims a sample rate of 1 Hz, less than a thousandth of sr=44100"),
         (3_000_000_000, 44_100, "claims a sample rate of 3000000000 Hz; from 1 to 10000000 Hz"),
         (0, 44_100, "claims a sample rate of 0 Hz"),
     ],

@@ -25,6 +25,7 @@ from flowmo_data import (
     StateError,
     StreamingAudioDataset,
 )
+from flowmo_data.epochs.sharding import worker_quotas
 
 pytest.importorskip("pyarrow", reason="the extra index is not installed")
 
@@ -102,7 +103,11 @@ def test_batches_of_the_dataset_and_of_the_resumable_loader_come_in_one_order(in
 @pytest.mark.parametrize("num_workers", [1, 2, 3])
 def test_the_workers_of_a_plain_dataloader_take_turns_frame_by_frame(index, num_workers):
     order = lists(make(index))
-    given = [order[worker::num_workers] for worker in range(num_workers)]
+    quotas, given = worker_quotas(len(order), num_workers), [[] for _ in range(num_workers)]
+    for number in range(max(quotas)):
+        for worker in range(num_workers):
+            if number < quotas[worker]:
+                given[worker].append(order[sum(map(len, given))])
     batches = [[frames[start : start + 4] for start in range(0, len(frames), 4)] for frames in given]
     expected = [batch for together in zip_longest(*batches) for batch in together if batch is not None]
     assert lists(DataLoader(make(index), batch_size=4, num_workers=num_workers)) == expected
@@ -179,7 +184,7 @@ def test_an_index_is_given_as_a_path_or_as_itself(index, tmp_path):
 
 @pytest.mark.parametrize("context", ["fork", "spawn", "forkserver"])
 def test_workers_of_every_kind(index, context):
-    loader = DataLoader(make(index), batch_size=4, num_workers=2, multiprocessing_context=context)
+    loader = DataLoader(make(index, batch_size=4), batch_size=None, num_workers=2, multiprocessing_context=context)
     assert lists(loader) == lists(DataLoader(make(index), batch_size=4))
 
 
@@ -336,13 +341,12 @@ def test_torchdatas_loader_resumes_too(index, num_workers, steps):
 TRAIN = """
     import json, sys
     import torch.distributed as dist
-    from torch.utils.data import DataLoader
-    from flowmo_data import StreamingAudioDataset
+    from flowmo_data import ResumableDataLoader, StreamingAudioDataset
 
     dist.init_process_group("gloo")
     index, out, num_workers, batch_size = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     dataset = StreamingAudioDataset(index, samples_per_frame=16, channels=1, shuffle_buffer_size=None)
-    loader = DataLoader(dataset, batch_size=batch_size, num_workers=num_workers)
+    loader = ResumableDataLoader(dataset, batch_size=batch_size, num_workers=num_workers)
     epochs = [[batch.tolist() for batch in loader] for _ in range(2)]
     assert all(len(epoch) == len(loader) for epoch in epochs)
     with open(f"{out}/{dist.get_rank()}.json", "w") as file:

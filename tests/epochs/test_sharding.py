@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowmo_data import OptionError
-from flowmo_data.epochs.sharding import Shard, current_shard, deal, epoch_order
+from flowmo_data.epochs.sharding import Shard, current_shard, deal, epoch_order, worker_quotas
 from flowmo_data.runtime.ranks import current_rank
 
 
@@ -79,3 +79,13 @@ def test_an_environment_of_words_is_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(OptionError, match="RANK='first', WORLD_SIZE='2' in the environment: they must be numbers"):
         current_rank()
+
+
+@given(st.integers(0, 20_000), st.integers(1, 9), st.sampled_from([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64]))
+def test_quotas_give_as_many_batches_as_one_worker_would(num_frames, num_workers, batch_size):
+    quotas = worker_quotas(num_frames, num_workers)
+    assert sum(quotas) == num_frames
+    if num_frames >= num_workers * (192 if batch_size % 3 == 0 else batch_size):
+        assert sum(quota // batch_size for quota in quotas) == num_frames // batch_size
+        assert sum(-(-quota // batch_size) for quota in quotas) == -(-num_frames // batch_size)
+    assert max(quotas) - min(quotas) <= 2 * min(1_920, num_frames // num_workers + 1)
