@@ -66,9 +66,9 @@ class StreamingAudioDataModule(LightningDataModule):
     resume, training continues with the frames that would have come next.
 
     Each rank gets its own frames. With an index, all ranks get the same number. Without one, the number is not known
-    before the epoch is over, so ranks agree on each batch: when the epoch ends for one rank, it ends for all, and the
-    remaining frames of the other ranks are left out. With `repeat`, a Trainer's epoch of `limit_train_batches`
-    continues where the last one stopped.
+    before the epoch is over, so ranks agree on each batch, also in validation and test: when the epoch ends for one
+    rank, it ends for all, and the remaining frames of the other ranks are left out. With `repeat`, a Trainer's epoch of
+    `limit_train_batches` continues where the last one stopped.
 
     Args:
         train: files for training; see `files` of `StreamingAudioDataset`.
@@ -222,8 +222,7 @@ class LaggingLoader:
             self.loader.load_state_dict(start)
         used = self._used()
         self._used_before, self._states = (used.batches, {0: start}) if used else (0, {})
-        batches = self._remembered(iter(self.loader))
-        return batches if self._dataset().stream.ranks_end_together else self._ranks.while_all_have_one(batches)
+        return _ending_together(self.loader, self._remembered(iter(self.loader)), self._ranks)
 
     def _remembered(self, batches: Iterator[Any]) -> Iterator[Any]:
         """Yield the batches, and keep the states that may be asked for."""
@@ -245,7 +244,7 @@ class LaggingLoader:
         if used is None or not self._states:
             return self.loader.state_dict()
         of_iteration = used.batches - self._used_before
-        if of_iteration and leaving and not self._dataset().options.repeat:
+        if of_iteration and leaving and not _dataset_of(self.loader).options.repeat:
             return self.loader.next_epoch_state()
         return self._states[of_iteration]
 
@@ -260,27 +259,33 @@ class LaggingLoader:
         Raises:
             StateError: the state belongs to other files, options or shards.
         """
-        rank, world_size = self._dataset().rank_and_world_size()
+        rank, world_size = _dataset_of(self.loader).rank_and_world_size()
         ranks = state["ranks"]
         self.loader.load_state_dict(ranks[rank if len(ranks) == world_size else 0])
         self._states = {}
-
-    def _dataset(self) -> StreamingAudioDataset:
-        assert isinstance(self.loader.dataset, StreamingAudioDataset)
-        return self.loader.dataset
 
 
 class _Batches:
     """Batches for a Trainer to iterate over. A Trainer would rebuild a real DataLoader."""
 
     def __init__(self, loader: ResumableDataLoader) -> None:
-        self.loader = loader
+        self.loader, self._ranks = loader, Ranks()
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self.loader)
+        return _ending_together(self.loader, iter(self.loader), self._ranks)
 
     def __len__(self) -> int:
         return len(self.loader)
+
+
+def _ending_together(loader: ResumableDataLoader, batches: Iterator[Any], ranks: Ranks) -> Iterator[Any]:
+    """Return a loader's batches, up to the number that every rank has."""
+    return batches if _dataset_of(loader).stream.ranks_end_together else ranks.while_all_have_one(batches)
+
+
+def _dataset_of(loader: ResumableDataLoader) -> StreamingAudioDataset:
+    assert isinstance(loader.dataset, StreamingAudioDataset)
+    return loader.dataset
 
 
 def _as_text(files: Files | None) -> Any:

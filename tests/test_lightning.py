@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import warnings
 from importlib.util import find_spec
@@ -288,3 +289,54 @@ def test_a_killed_fit_goes_on_as_if_it_had_not_been(music, index, tmp_path, devi
     if devices == 2:
         first, second = ({tuple(frame) for _, frames in noted(whole, rank)[:6] for frame in frames} for rank in (0, 1))
         assert not first & second
+
+
+VALIDATING = """
+import sys, lightning, torch
+from flowmo_data.lightning import StreamingAudioDataModule
+
+class Model(lightning.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.net, self.seen = torch.nn.Conv1d(2, 2, 3, padding=1), 0
+
+    def training_step(self, batch):
+        return (self.net(batch) - batch).square().mean()
+
+    def validation_step(self, batch):
+        self.seen += len(batch)
+        self.log("loss", (self.net(batch) - batch).square().mean(), sync_dist=True, on_step=True, on_epoch=True)
+
+    test_step = validation_step
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 1e-3)
+
+many, few, num_workers = sys.argv[1:]
+options = dict(samples_per_frame=16_384, batch_size=2, num_workers=int(num_workers))
+trainer = lightning.Trainer(accelerator="cpu", devices=2, strategy="ddp", max_epochs=2, num_sanity_val_steps=0,
+    logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False)
+for val in (many, few):
+    for run in (trainer.validate, trainer.test) if val == few else (trainer.fit, trainer.validate):
+        model = Model()
+        run(model, datamodule=StreamingAudioDataModule(many, val, val, **options))
+        print("rank", trainer.global_rank, "frames", model.seen)
+"""
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_validation_ends_on_all_ranks_where_their_files_differ(tmp_path, num_workers):
+    for folder, lengths in {"many": (40_000, 130_000, 300_000), "few": (150_000,)}.items():
+        (tmp_path / folder).mkdir()
+        for number, length in enumerate(lengths):
+            make_mp3(tmp_path / folder / f"{number}.mp3", length, seed=number)
+    (tmp_path / "train.py").write_text(VALIDATING)
+    done = run_ranks(2, tmp_path / "train.py", tmp_path / "many", tmp_path / "few", num_workers, fork=LIGHTNING)
+    assert done.returncode == 0, done.stderr
+    seen = re.findall(r"rank (\d) frames (\d+)", done.stdout)
+    by_rank = [[int(frames) for rank, frames in seen if rank == wanted] for wanted in "01"]
+    assert by_rank[0] == by_rank[1]
+    assert len(by_rank[0]) == 4
+    assert by_rank[0][0] == 2 * by_rank[0][1] > 0
+    assert by_rank[0][2:] == [0, 0]
+    assert "rank 1 has no batch, so no rank gets one" in done.stderr

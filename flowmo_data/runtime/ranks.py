@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from itertools import count
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -13,6 +15,8 @@ from torch import distributed
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from flowmo_data.errors import OptionError
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -131,14 +135,20 @@ class Ranks:
         return gathered
 
     def while_all_have_one(self, items: Iterator[T]) -> Iterator[T]:
-        """Yield items until the first rank has none."""
+        """Yield items until the first rank has none. Warn if a rank has none at all."""
         if self.count == 1:
             yield from items
             return
-        while True:
+        for number in count():
             item = next(items, None)
             have = torch.tensor(item is not None, dtype=torch.int32)
             distributed.all_reduce(have, distributed.ReduceOp.MIN, group=self._group)
+            if item is None and not number:
+                logger.warning(
+                    "rank %d has no batch, so no rank gets one: without an index, ranks divide whole files, and there "
+                    "are too few; use an index (flowmo-data index FOLDER -o corpus.parquet)",
+                    distributed.get_rank(),
+                )
             if item is None or not have:
                 return
             yield item
