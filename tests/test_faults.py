@@ -65,7 +65,11 @@ FAULTS = {
     "truncated": (lambda path, make: os.truncate(path, path.stat().st_size // 3), "changed while it was in use"),
     "emptied": (lambda path, make: path.write_bytes(b""), "changed while it was in use"),
     "replaced": (replaced, "changed while it was in use"),
-    "a folder now": (lambda path, make: (path.unlink(), path.mkdir()), "Is a directory|changed while|No such file"),
+    "a folder now": (
+        lambda path, make: (path.unlink(), path.mkdir()),
+        "it is a folder, not a file with audio|No such file",
+    ),
+    "a pipe now": (lambda path, make: (path.unlink(), os.mkfifo(path)), "it is a pipe, not a file with audio|No such file"),
     "unreadable": (lambda path, make: path.chmod(0), "Permission denied"),
 }
 
@@ -100,6 +104,22 @@ def test_a_file_that_changes_under_way_costs_its_own_frames(open_folder, fault, 
     assert any(each in report.skipped[str(first)] for each in reason.split("|"))
     lost = 120_000 - sum(frame["num_valid"] for frame in of_first)
     assert report.seconds_lost == pytest.approx(lost / RATE, abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_file_that_is_touched_under_way_is_the_same_file(tmp_path, kind):
+    paths = [MAKERS[kind](tmp_path / f"{name}.{kind}", 120_000, seed=ord(name)) for name in "ab"]
+    whole = list(dataset(tmp_path))
+    streamed = dataset(tmp_path)
+    frames = iter(streamed)
+    got = [next(frames)]
+    os.utime(paths[0])
+    got.append(next(frames))
+    shutil.copyfile(paths[1], tmp_path / "copy")
+    (tmp_path / "copy").replace(paths[1])  # as rsync does, without times
+    got += list(frames)
+    assert all(torch.equal(one["audio"], other["audio"]) for one, other in zip(got, whole, strict=True))
+    assert not streamed.report()
 
 
 def dataset(files, **options):

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from flowmo_data.errors import AudioFileError, FlowmoDataError, shown
 from flowmo_data.runtime.resources import SHORT_OF, out_of
 
-_SECOND_NS = 1_000_000_000
+_SAMPLE_BYTES = 4_096
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | getattr(os, "O_CLOEXEC", 0)
+"""without O_NONBLOCK, opening a pipe would wait for a writer; for files, it has no effect"""
+
+_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 
 
 def file_error(path: str, error: OSError) -> FlowmoDataError:
@@ -29,6 +35,9 @@ class Stamp:
     """bytes"""
     mtime_ns: int
     """time of the last change, nanoseconds since 1970"""
+    digest: int
+    """hash of its first, middle and last 4 KiB. It decides where only the time differs: file systems round times (to
+    100 ns, 10 ms or 2 s), some copies do not keep them, and `touch` changes no byte"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +58,14 @@ class Source:
         Raises:
             AudioFileError: its state cannot be read.
         """
+        descriptor = _open(path)
         try:
-            status = os.stat(path)
+            status = os.fstat(descriptor)
+            return cls(path, Stamp(status.st_size, status.st_mtime_ns, _digest(descriptor, status.st_size)))
         except OSError as error:
             raise file_error(path, error) from error
-        return cls(path, Stamp(status.st_size, status.st_mtime_ns))
+        finally:
+            os.close(descriptor)
 
     def read(self, start: int, stop: int) -> bytes:
         """Return the bytes `[start, stop)`; fewer if the file ends before `stop`.
@@ -65,12 +77,11 @@ class Source:
         descriptor = self.open()
         try:
             data = _read_all(descriptor, start, min(stop, self.stamp.size))
-            status = os.fstat(descriptor)  # after the read, to notice a change during it
+            self._check(descriptor)  # after the read, to notice a change during it
         except OSError as error:
             raise file_error(self.path, error) from error
         finally:
             os.close(descriptor)
-        self.check(Stamp(status.st_size, status.st_mtime_ns))
         if len(data) < min(stop, self.stamp.size) - start:
             raise AudioFileError.of(self.path, f"cannot be read past byte {start + len(data)}")
         return data
@@ -82,30 +93,52 @@ class Source:
             AudioFileError: the file cannot be opened.
             ResourceError: no file can be opened.
         """
-        try:
-            return os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-        except OSError as error:
-            raise file_error(self.path, error) from error
+        return _open(self.path)
 
     def check_unchanged(self) -> None:
         """Raise `AudioFileError` if the file is gone or has changed."""
-        self.check(Source.at(self.path).stamp)
+        descriptor = self.open()
+        try:
+            self._check(descriptor)
+        except OSError as error:
+            raise file_error(self.path, error) from error
+        finally:
+            os.close(descriptor)
 
-    def _is_same(self, stamp: Stamp) -> bool:
-        if stamp == self.stamp or not self.indexed:
-            return stamp == self.stamp
-        times = stamp.mtime_ns, self.stamp.mtime_ns
-        whole_seconds = any(time % _SECOND_NS == 0 for time in times)  # tar keeps whole seconds only
-        return stamp.size == self.stamp.size and whole_seconds and len({time // _SECOND_NS for time in times}) == 1
+    def _check(self, descriptor: int) -> None:
+        """Raise `AudioFileError` if an open file is not in the state of first sight."""
+        status = os.fstat(descriptor)
+        is_as_long = status.st_size == self.stamp.size
+        if is_as_long and status.st_mtime_ns == self.stamp.mtime_ns:
+            return
+        if is_as_long and _digest(descriptor, status.st_size) == self.stamp.digest:
+            return
+        now = "the same size" if is_as_long else f"{status.st_size} bytes"
+        when, advice = "while it was in use", "do not change files while they are streamed"
+        if self.indexed:
+            when, advice = "since it was indexed", "run flowmo-data index again"
+        raise AudioFileError.of(self.path, f"changed {when} ({self.stamp.size} bytes before, {now} now); {advice}")
 
-    def check(self, stamp: Stamp) -> None:
-        """Raise `AudioFileError` if `stamp` is not the file's state at first sight."""
-        if not self._is_same(stamp):
-            now = f"{stamp.size} bytes" if stamp.size != self.stamp.size else "the same size"
-            when, advice = "while it was in use", "do not change files while they are streamed"
-            if self.indexed:
-                when, advice = "since it was indexed", "run flowmo-data index again"
-            raise AudioFileError.of(self.path, f"changed {when} ({self.stamp.size} bytes before, {now} now); {advice}")
+
+def _open(path: str) -> int:
+    """Return a descriptor of the file at `path`, for the caller to close. It never waits, not even for a pipe."""
+    try:
+        descriptor = os.open(path, _FLAGS)
+        mode = os.fstat(descriptor).st_mode
+    except OSError as error:
+        raise file_error(path, error) from error
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise AudioFileError.of(path, f"it is {_KINDS.get(stat.S_IFMT(mode), 'no file')}, not a file with audio")
+    return descriptor
+
+
+def _digest(descriptor: int, size: int) -> int:
+    """Return a hash of a file's first, middle and last bytes: 64 bits, signed, for a column of an index."""
+    digest = blake2b(digest_size=8)
+    for start in sorted({0, max(size - _SAMPLE_BYTES, 0) // 2, max(size - _SAMPLE_BYTES, 0)}):
+        digest.update(_read_all(descriptor, start, min(start + _SAMPLE_BYTES, size)))
+    return int.from_bytes(digest.digest(), "big", signed=True)
 
 
 def _read_all(descriptor: int, start: int, stop: int) -> bytes:

@@ -296,13 +296,25 @@ def test_an_index_among_other_files_is_refused():
         StreamingAudioDataset(["a.parquet"])
 
 
-def test_a_copy_whose_times_are_whole_seconds_is_the_same_corpus(tmp_path, caplog):
-    dataset = changed(tmp_path)
-    for number in range(4):
-        path = tmp_path / f"{number}.mp3"
-        os.utime(path, (0, path.stat().st_mtime_ns // 1_000_000_000))
+@pytest.mark.parametrize("step_ns", [100, 1_000, 10_000_000, 1_000_000_000, 2_000_000_000, 1 << 62])
+@pytest.mark.parametrize("make_file", [make_mp3, make_wav])
+def test_a_copy_with_coarser_or_other_times_is_the_same_corpus(tmp_path, caplog, step_ns, make_file):
+    dataset = changed(tmp_path, make_file)
+    for path in list(tmp_path.iterdir()):
+        time = path.stat().st_mtime_ns // step_ns * step_ns
+        os.utime(path, ns=(time, time))
     assert len(list(dataset)) == len(dataset)
     assert not caplog.records
+
+
+def test_files_that_were_swapped_are_not_the_same_corpus(tmp_path, caplog):
+    make_wav(tmp_path / "a.wav", 60_000, seed=1)
+    make_wav(tmp_path / "b.wav", 60_000, seed=2)
+    index = AudioIndex.build(tmp_path)
+    make_wav(tmp_path / "b.wav", 60_000, seed=3)
+    streamed = StreamingAudioDataset(index, samples_per_frame=10_000, return_info=True)
+    assert {os.path.basename(frame["path"]) for frame in streamed} == {"a.wav"}
+    assert "b.wav: changed since it was indexed (" in caplog.records[0].message
 
 
 def test_a_state_of_another_corpus_or_seed_is_refused(index, tmp_path):
@@ -373,9 +385,12 @@ def test_torchrun_gives_the_same_global_batches(index, tmp_path, world_size, num
 # Files that are not as they were
 
 
-def changed(tmp_path, **options):
+SUFFIXES = {make_mp3: ".mp3", make_wav: ".wav"}
+
+
+def changed(tmp_path, make_file=make_mp3, **options):
     for number in range(4):
-        make_mp3(tmp_path / f"{number}.mp3", 50_000, seed=number)
+        make_file(tmp_path / f"{number}{SUFFIXES[make_file]}", 50_000, seed=number)
     index = AudioIndex.build(tmp_path)
     return StreamingAudioDataset(index, samples_per_frame=10_000, return_info=True, **options)
 

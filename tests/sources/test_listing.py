@@ -1,5 +1,6 @@
 import os
 import pickle
+import socket
 from pathlib import Path
 
 import pytest
@@ -161,3 +162,37 @@ def test_a_file_that_changed_is_noticed(tmp_path):
         source.read(0, 4)
     with pytest.raises(AudioFileError, match="No such file or directory"):
         Source.at(str(path))
+
+
+@pytest.mark.parametrize("size", [0, 1, 10, 4_096, 5_000, 12_288, 100_001])
+def test_a_file_at_another_time_is_told_by_its_bytes(tmp_path, size):
+    path, data = tmp_path / "a", os.urandom(size)
+    path.write_bytes(data)
+    source = Source.at(str(path))
+    for time in (1, 1_700_000_001_000_000_000):
+        os.utime(path, ns=(time, time))
+        assert source.read(0, size) == data
+        source.check_unchanged()
+    for place in {0, size // 2, size - 1} if size else ():
+        changed = bytearray(data)
+        changed[place] ^= 1
+        path.write_bytes(changed)
+        os.utime(path, ns=(1, 1))
+        with pytest.raises(AudioFileError, match="the same size now"):
+            source.read(0, size)
+        with pytest.raises(AudioFileError, match="the same size now"):
+            source.check_unchanged()
+
+
+def test_what_is_no_file_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for path, reason in ((tmp_path / "pipe", "it is a pipe"), (tmp_path / "folder", "it is a folder")):
+        with pytest.raises(AudioFileError, match=f"{reason}, not a file with audio"):
+            Source.at(str(path))
+    with pytest.raises(AudioFileError, match="it is a device, not a file with audio"):
+        Source.at("/dev/zero")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "socket"))
+        with pytest.raises(AudioFileError, match="socket: No such device or address"):
+            Source.at(str(tmp_path / "socket"))

@@ -39,7 +39,7 @@ class Columns:
     def __init__(self, table: Any, root: str) -> None:
         self._root = root
         self._paths, self._damage = one_chunk(table["path"]), one_chunk(table["damage"])
-        self._size, self._mtime_ns = (_numbers(one_chunk(table[name])) for name in ("size", "mtime_ns"))
+        self._stamps = [_numbers(one_chunk(table[name])) for name in ("size", "mtime_ns", "digest")]
         self._errors, losses = one_chunk(table["error"]), one_chunk(table["losses"])
         self._loss_stops = _numbers(losses.offsets)
         self._loss = [_numbers(losses.values.field(name)) for name in Loss._fields]
@@ -54,7 +54,7 @@ class Columns:
         self._gap = {name: _numbers(gaps.values.field(name)) for name in _GAP_NUMBERS}
 
     def __len__(self) -> int:
-        return len(self._size)
+        return len(self._stamps[0])
 
     def path(self, index: int) -> str:
         """Return a file's absolute path."""
@@ -70,7 +70,7 @@ class Columns:
 
     def sizes(self) -> npt.NDArray[np.int64]:
         """Return the bytes of every file."""
-        return self._size
+        return self._stamps[0]
 
     def seconds(self) -> npt.NDArray[np.float64]:
         """Return the duration of every file, seconds; 0 if it cannot be read."""
@@ -105,7 +105,7 @@ class Columns:
     def track(self, index: int) -> Track:
         """Return a file's track, without access to the file. A read notices if the file has changed."""
         path = self.path(index)
-        source = Source(path, Stamp(int(self._size[index]), int(self._mtime_ns[index])), indexed=True)
+        source = Source(path, Stamp(*(int(values[index]) for values in self._stamps)), indexed=True)
         first, stop = self._part_stops[index : index + 2].tolist()
         parts = tuple(self._open_part(part, source) for part in range(first, stop))
         first, stop = self._loss_stops[index : index + 2].tolist()

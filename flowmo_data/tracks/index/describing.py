@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from typing import Any
 
 from flowmo_data.errors import AudioFileError
@@ -15,6 +16,7 @@ from flowmo_data.tracks.track import open_track
 NOTHING: dict[str, Any] = {
     "size": 0,
     "mtime_ns": 0,
+    "digest": 0,
     "format": None,
     "sample_rate": None,
     "channels": None,
@@ -37,7 +39,7 @@ def describe(path: str, name: str) -> dict[str, Any]:
     row = {**NOTHING, "path": name}
     try:
         source = Source.at(path)
-        row |= {"size": source.stamp.size, "mtime_ns": source.stamp.mtime_ns}
+        row |= asdict(source.stamp)
         track = open_track(source)
         parts = [_part_row(part) for part in track.parts]
     except AudioFileError as error:

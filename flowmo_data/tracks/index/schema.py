@@ -7,7 +7,7 @@ from typing import Any
 
 from flowmo_data.runtime.extras import import_extra
 
-VERSION = 2
+VERSION = 3
 METADATA_KEY = b"flowmo_data.tracks.index"
 
 
@@ -52,6 +52,7 @@ def schema() -> Any:
             ("path", pa.string()),
             ("size", pa.int64()),
             ("mtime_ns", pa.int64()),
+            ("digest", pa.int64()),
             ("format", pa.string()),
             ("sample_rate", pa.int32()),
             ("channels", pa.int32()),
