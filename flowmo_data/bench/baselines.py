@@ -1,10 +1,11 @@
 """Common loaders to measure for comparison. They share nothing with this package but the list of paths.
 
-Both decode whole files, cut them up, and shuffle decoded frames.
+Two decode whole files, cut them up, and shuffle decoded frames; torchcodec seeks to random windows.
 """
 
 from __future__ import annotations
 
+import io
 import queue
 import random
 import threading
@@ -15,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 import torch
-from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from flowmo_data.decoding.registry import choose_run_decoder
+from flowmo_data.errors import MissingPackageError
 from flowmo_data.runtime.extras import import_extra
 
 T = TypeVar("T")
@@ -51,9 +53,64 @@ class LibrosaDataset(IterableDataset[torch.Tensor]):
         return _cut(samples, self._samples_per_frame, generator)
 
 
+class TorchcodecDataset(Dataset[torch.Tensor]):
+    """Random windows `(2, samples_per_frame)` from torchcodec's `AudioDecoder`, as a map-style dataset.
+
+    Item `i` opens the `i`-th file, round and round, and takes a window at a random time. The standard DataLoader
+    shuffles the items. So a sample may come several times in an epoch, or never, and there is no shuffle buffer.
+
+    FFmpeg guesses the length of some files. A window behind the real end of a file is replaced by the file's first.
+    Zeros fill a window that is too short.
+    """
+
+    def __init__(self, paths: Sequence[str], *, samples_per_frame: int, num_windows: int, seed: int) -> None:
+        self._paths, self._samples_per_frame = list(paths), samples_per_frame
+        self._num_windows, self._seed = num_windows, seed
+
+    def __len__(self) -> int:
+        return self._num_windows
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        open_file = import_extra("torchcodec.decoders", user="the torchcodec baseline").AudioDecoder
+        path = self._paths[index % len(self._paths)]
+        decoder = open_file(path, sample_rate=_SAMPLE_RATE)
+        seconds = self._samples_per_frame / _SAMPLE_RATE
+        latest = max((decoder.metadata.duration_seconds or 0) - seconds, 0)
+        start = random.Random(f"{self._seed} {index}").uniform(0, latest)
+        try:
+            samples = decoder.get_samples_played_in_range(start, start + seconds).data
+        except RuntimeError:  # "No audio frames were decoded", after which the decoder stays at the end
+            samples = open_file(path, sample_rate=_SAMPLE_RATE).get_samples_played_in_range(0, seconds).data
+        window = torch.zeros(2, self._samples_per_frame)
+        window[:, : samples.shape[1]] = samples[:2]  # mono is duplicated
+        return window
+
+
+def check_torchcodec() -> None:
+    """Raise if torchcodec does not decode on this machine.
+
+    It finds FFmpeg and fits torch, or does not, either when it is imported or when it is first used, and with different
+    exceptions in different versions. So it is given a second of silence to decode.
+
+    Raises:
+        MissingPackageError: it is not installed, or FFmpeg is not, or it does not fit torch.
+    """
+    decoders = import_extra("torchcodec.decoders", user="the torchcodec baseline")
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros(_SAMPLE_RATE, np.float32), _SAMPLE_RATE, format="WAV")
+    try:
+        decoders.AudioDecoder(file.getvalue()).get_all_samples()
+    except Exception as error:
+        raise MissingPackageError(
+            f"the torchcodec baseline does not decode here ({str(error).partition(chr(10))[0]}): it needs the shared "
+            "libraries of FFmpeg 4 or newer (apt install ffmpeg, conda install ffmpeg), and a version of torchcodec "
+            f"for torch {torch.__version__} (pip install 'flowmo_data[torchcodec]')"
+        ) from error
+
+
 def own_decoder(loader: str) -> str:
     """Return the name of the decoder that a baseline uses, whatever the decoder of the loaders of this package is."""
-    return {"librosa": "soundfile", "whole-file": choose_run_decoder("native")}[loader]
+    return {"librosa": "soundfile", "torchcodec": "torchcodec", "whole-file": choose_run_decoder("native")}[loader]
 
 
 def whole_file_batches(

@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import Any
 
 import psutil
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, Dataset
 
 from flowmo_data.bench.setups import Measurement, Setup
 from flowmo_data.dataset import StreamingAudioDataset
@@ -32,6 +32,8 @@ from flowmo_data.tracks.parts import Part
 
 _DECODER_FRAMES = 192
 """frames that the decoder alone decodes again and again; held in memory as packets, some 25 MB"""
+_LAST_BATCHES = 4
+"""batches after the timed ones, for measuring memory"""
 
 
 class Recorder:
@@ -64,7 +66,7 @@ class Recorder:
             self._note(number)
         steady, cpu = perf_counter() - warm, self._cpu_seconds() - cpu
         epochs = count_epochs()
-        for _ in range(4):  # the clock has stopped: measuring memory takes time
+        for _ in range(_LAST_BATCHES):  # the clock has stopped: measuring memory takes time
             self._sample_memory()
             next(batch_sizes)
         return Measurement(
@@ -125,6 +127,21 @@ def _measure_librosa(setup: Setup, recorder: Recorder) -> Measurement:
     return _measure_loader(setup, recorder, dataset, started, batch_size=setup.batch_size)
 
 
+def _measure_torchcodec(setup: Setup, recorder: Recorder) -> Measurement:
+    from flowmo_data.bench.baselines import TorchcodecDataset, check_torchcodec
+
+    paths = list(find_sources(setup.files))
+    check_torchcodec()  # its imports are not part of the measurement
+    started = perf_counter()
+    dataset = TorchcodecDataset(
+        paths,
+        samples_per_frame=setup.samples_per_frame,
+        num_windows=(setup.warmup + setup.batches + _LAST_BATCHES) * setup.batch_size,
+        seed=setup.seed,
+    )
+    return _measure_loader(setup, recorder, dataset, started, batch_size=setup.batch_size, shuffle=True)
+
+
 def _measure_whole_file(setup: Setup, recorder: Recorder) -> Measurement:
     from flowmo_data.bench.baselines import whole_file_batches
 
@@ -142,10 +159,20 @@ def _measure_whole_file(setup: Setup, recorder: Recorder) -> Measurement:
 
 
 def _measure_loader(
-    setup: Setup, recorder: Recorder, dataset: IterableDataset[Any], started: float, *, batch_size: int | None
+    setup: Setup,
+    recorder: Recorder,
+    dataset: Dataset[Any],
+    started: float,
+    *,
+    batch_size: int | None,
+    shuffle: bool | None = None,
 ) -> Measurement:
     loader = DataLoader(
-        dataset, batch_size=batch_size, num_workers=setup.num_workers, persistent_workers=setup.num_workers > 0
+        dataset,
+        batch_size=batch_size,
+        shuffle=shuffle,
+        num_workers=setup.num_workers,
+        persistent_workers=setup.num_workers > 0,
     )
     epochs = 0
 
@@ -205,6 +232,7 @@ _LOADERS = {
     "flowmo_data batches": _measure_dataset,
     "whole-file": _measure_whole_file,
     "librosa": _measure_librosa,
+    "torchcodec": _measure_torchcodec,
     "decoder": _measure_decoder,
 }
 

@@ -46,7 +46,7 @@ class Result:
 def machine() -> dict[str, Any]:
     """Return the machine, the versions and the date."""
     versions = {"python": platform.python_version()}
-    for package in ("flowmo_data", "torch", "torchaudio", "numpy", "soundfile", "minimp3py", "librosa"):
+    for package in ("flowmo_data", "torch", "torchaudio", "numpy", "soundfile", "minimp3py", "librosa", "torchcodec"):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:

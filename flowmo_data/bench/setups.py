@@ -13,10 +13,11 @@ LOADERS = {
     "flowmo_data batches": "batches decoded in place: batch_size= of the dataset",
     "whole-file": "a thread decodes whole files with minimp3py (else soundfile), 4 ahead; a buffer of frames; np.stack",
     "librosa": "librosa.load in an IterableDataset, a buffer of decoded frames, the standard DataLoader",
+    "torchcodec": "random windows of torchcodec's AudioDecoder in a map-style dataset, the standard DataLoader",
     "decoder": "the decoder alone, on the same packets, into one buffer",
 }
 """the loaders that can be measured"""
-BASELINES = ("whole-file", "librosa")
+BASELINES = ("whole-file", "librosa", "torchcodec")
 
 
 @dataclass(frozen=True, kw_only=True)

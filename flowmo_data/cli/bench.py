@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from flowmo_data.bench.baselines import own_decoder
+from flowmo_data.bench.baselines import check_torchcodec, own_decoder
 from flowmo_data.bench.demo import NUM_FILES, default_folder, make_demo
 from flowmo_data.bench.plotting import draw
 from flowmo_data.bench.reporting import Result, as_json, machine, recommendation, results_table
@@ -53,7 +53,7 @@ _SAMPLE_RATE = 44_100
     multiple=True,
     type=click.Choice(BASELINES),
     metavar="NAME ...",
-    help="Common loaders to measure as well: whole-file, librosa.",
+    help="Common loaders to measure as well: whole-file, librosa, torchcodec.",
 )
 @click.option("--decoder", default="auto", show_default=True, type=click.Choice(["auto", *DECODERS]))
 @click.option("--batch-size", default=32, show_default=True, type=click.IntRange(1))
@@ -98,6 +98,8 @@ def bench(
         check_writable(plot_path, "--plot")
     if "librosa" in baselines:
         import_extra("librosa", user="the librosa baseline")
+    if "torchcodec" in baselines:
+        check_torchcodec()
     folder = folder or str(_demo_folder())
     corpus = _survey(folder, options)
     _describe(corpus, options, explanation, max(workers))

@@ -11,6 +11,7 @@ _INSTALL = {
     "librosa": "pip install librosa",
     "matplotlib": "pip install 'flowmo_data[plot]'",
     "minimp3py": "CFLAGS='-O3 -march=native' pip install 'flowmo_data[minimp3py]'",
+    "torchcodec": "pip install 'flowmo_data[torchcodec]', and FFmpeg",
     "pyarrow": "pip install 'flowmo_data[index]'",
 }
 
@@ -27,6 +28,6 @@ def import_extra(module: str, *, user: str) -> Any:
     """
     try:
         return import_module(module)
-    except ImportError as error:
+    except (ImportError, OSError, RuntimeError) as error:  # the latter two: a shared library does not load
         package = module.partition(".")[0]
         raise MissingPackageError(f"{user} needs {package} ({error}): {_INSTALL[package]}") from error

@@ -4,10 +4,17 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from builders import make_ramps
+from builders import ZOO, make_ramps, needs_zoo
 from torch.utils.data import DataLoader
 
-from flowmo_data.bench.baselines import LibrosaDataset, own_decoder, whole_file_batches
+from flowmo_data import MissingPackageError
+from flowmo_data.bench.baselines import (
+    LibrosaDataset,
+    TorchcodecDataset,
+    check_torchcodec,
+    own_decoder,
+    whole_file_batches,
+)
 from flowmo_data.bench.demo import make_demo
 from flowmo_data.bench.reporting import Result, recommendation, results_table, share_of_limit
 from flowmo_data.bench.setups import Measurement, Setup
@@ -51,6 +58,32 @@ def test_the_whole_file_baseline_emits_batches_without_end(ramps):
     frames = np.concatenate([next(batches) for _ in range(20)])
     assert frames.shape == (100, 2, 16)
     assert set(range(1, total + 1)) <= set(frames[:, 0].flatten().tolist())
+
+
+@pytest.fixture
+def torchcodec():
+    try:
+        check_torchcodec()
+    except MissingPackageError as error:
+        pytest.skip(str(error))
+
+
+@needs_zoo
+def test_the_torchcodec_baseline_gives_a_window_of_a_file_whose_length_ffmpeg_guesses_too_long(torchcodec):
+    path = str(ZOO / "no_xing_vbr_v2.mp3")
+    dataset = TorchcodecDataset([path], samples_per_frame=4_096, num_windows=100, seed=0)
+    assert all(dataset[index].abs().max() > 0.01 for index in range(100))
+
+
+def test_the_torchcodec_baseline_gives_windows_of_files(torchcodec, ramps):
+    paths, total = ramps
+    dataset = TorchcodecDataset(paths, samples_per_frame=16, num_windows=30, seed=0)
+    frames = torch.stack([dataset[index] for index in range(len(dataset))])
+    assert frames.shape == (30, 2, 16)
+    steps = frames[:, 0].diff()
+    assert ((steps == 1) | (frames[:, 0, 1:] == 0)).all()  # a ramp, and zeros behind where the file is too short
+    assert frames.max() <= total
+    assert torch.equal(dataset[3], frames[3])
 
 
 def result(loader, workers, seconds, peak=100, threads=0):

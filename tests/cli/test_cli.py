@@ -5,7 +5,7 @@ from builders import make_mp3
 from click.testing import CliRunner
 from programs import run as run_program
 
-from flowmo_data import __version__
+from flowmo_data import MissingPackageError, __version__
 from flowmo_data.cli.group import flowmo_data_command
 from flowmo_data.decoding import native
 from flowmo_data.decoding.registry import explain_choice
@@ -119,12 +119,17 @@ def test_measuring_writes_a_line_for_every_batch(tmp_path):
     assert measurement.peak_bytes > 10_000_000
 
 
-@pytest.mark.parametrize("baseline", ["whole-file", "librosa"])
+@pytest.mark.parametrize("baseline", ["whole-file", "librosa", "torchcodec"])
 def test_baselines_are_measured_in_a_process_of_their_own(tmp_path, baseline):
-    from flowmo_data.bench.baselines import own_decoder
+    from flowmo_data.bench.baselines import check_torchcodec, own_decoder
     from flowmo_data.bench.running import run_setups
     from flowmo_data.bench.setups import Setup
 
+    if baseline == "torchcodec":
+        try:
+            check_torchcodec()
+        except MissingPackageError as error:
+            pytest.skip(str(error))
     make_mp3(tmp_path / "a.mp3", 60_000)
     setup = Setup(
         files=(str(tmp_path),), loader=baseline, decoder=own_decoder(baseline), samples_per_frame=5_000,

@@ -16,6 +16,11 @@ def run_without(package, code):
         ("pyarrow", "import flowmo_data; flowmo_data.AudioIndex.load('a.parquet')", "pip install 'flowmo_data[index]'"),
         ("click", "from flowmo_data.cli import main; main()", "pip install 'flowmo_data[cli]'"),
         (
+            "torchcodec",
+            "from flowmo_data.bench.baselines import check_torchcodec; check_torchcodec()",
+            "pip install 'flowmo_data[torchcodec]', and FFmpeg",
+        ),
+        (
             "minimp3py",
             "import flowmo_data; flowmo_data.StreamingAudioDataset('.', decoder='minimp3py')",
             "pip install 'flowmo_data[minimp3py]'",
