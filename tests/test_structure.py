@@ -20,7 +20,9 @@ INSIDE = {
         "epoch_clock", "ranks",
     ],
     "sources": ["source", "excluding", "listing"],
-    "tracks": ["mpeg", "ogg", "parts", "mpeg_part", "soundfile_part", "track", "index"],
+    "tracks": [
+        "mpeg", "excerpt", "flac", "ogg", "parts", "mpeg_part", "soundfile_part", "soundfile_opening", "track", "index",
+    ],
     "tracks/mpeg": ["headers", "scanning", "sections", "tags", "walking", "seeking", "runs"],
     "tracks/index": ["schema", "columns", "describing", "building", "audio_index"],
     "epochs": [

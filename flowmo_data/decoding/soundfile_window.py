@@ -9,7 +9,6 @@ import soundfile
 from flowmo_data.decoding.window import Stretch, Window, within
 from flowmo_data.errors import AudioFileError
 from flowmo_data.runtime.scratch import scratch
-from flowmo_data.sources import Source
 from flowmo_data.tracks.soundfile_part import SoundFilePart, read_or_zero
 
 _BLOCK = 4_096
@@ -18,37 +17,52 @@ _BLOCK = 4_096
 
 def read_soundfile(part: SoundFilePart, start: int, stop: int) -> Window:
     """Read the samples `[start, stop)` of a part: see `reading.read_window`."""
-    begin = max(min(start - part.lead, part.last_seek), 0)
-    out, skipped = scratch(stop - begin, part.channels), start - begin
     silent: list[Stretch] = []
     try:
-        if _read_at(part.source, begin, out) < len(out):  # damage inside
-            silent = _read_in_blocks(part.source, begin, out)
+        out = _read_at(part, start, stop)
+        if len(out) < stop - start:  # damage inside
+            out, silent = _read_in_blocks(part, start, stop)
     except soundfile.LibsndfileError as error:
         part.source.check_unchanged()
         raise AudioFileError.of(part.source.path, f"it cannot be opened any more: {error.error_string}") from error
     part.source.check_unchanged()
-    lost = within(((first - skipped, end - skipped) for first, end in silent), stop - start)
-    return Window(out[skipped:], lost).finite()
+    return Window(out, within(silent, stop - start)).finite()
 
 
-def _read_in_blocks(source: Source, begin: int, out: npt.NDArray[np.float32]) -> list[Stretch]:
-    """Read as much as can be read, with silence for the rest; return the silent stretches of `out`."""
-    silent = []
+def _read_in_blocks(part: SoundFilePart, start: int, stop: int) -> tuple[npt.NDArray[np.float32], list[Stretch]]:
+    """Read as much as can be read, with silence for the rest; return the samples, and their silent stretches."""
+    out, silent = scratch(stop - start, part.channels, name="in blocks"), []
     for first in range(0, len(out), _BLOCK):
         block = out[first : first + _BLOCK]
-        num_read = _read_at(source, begin + first, block)
-        block[num_read:] = 0
+        samples = _read_at(part, start + first, start + first + len(block))
+        num_read = len(samples)
+        block[:num_read], block[num_read:] = samples, 0
         if num_read < len(block):
             silent.append((first + num_read, first + len(block)))
-    return silent
+            if not part.last_seek:  # nothing behind the damage can be reached
+                silent.append((first + len(block), len(out)))
+                out[first + len(block) :] = 0
+                break
+    return out, silent
 
 
-def _read_at(source: Source, begin: int, out: npt.NDArray[np.float32]) -> int:
-    """Open, seek and read; return the number of samples read. A handle that has met damage is not used again."""
-    with soundfile.SoundFile(source.open()) as opened:
-        try:
-            opened.seek(begin)
-        except soundfile.LibsndfileError:
-            return 0
-        return read_or_zero(opened, out)
+def _read_at(part: SoundFilePart, start: int, stop: int) -> npt.NDArray[np.float32]:
+    """Open, seek and read the samples `[start, stop)`; return fewer if libsndfile gives fewer.
+
+    A handle that has met damage is not used again. Without a seek, the samples in front are read, in small pieces.
+    """
+    begin = max(min(start - part.lead, part.last_seek), 0)
+    place = begin + (part.excerpt.first_sample if part.excerpt else 0)
+    with part.open() as opened:
+        if place:
+            try:
+                opened.seek(place)
+            except soundfile.LibsndfileError:
+                return scratch(0, part.channels)
+        while not opened.seekable() and start - begin > _BLOCK:
+            num_read = read_or_zero(opened, scratch(_BLOCK, part.channels))
+            if not num_read:
+                return scratch(0, part.channels)
+            begin += num_read
+        out = scratch(stop - begin, part.channels)
+        return out[start - begin : max(read_or_zero(opened, out), start - begin)]

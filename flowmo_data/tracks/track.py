@@ -18,7 +18,7 @@ from flowmo_data.tracks.mpeg import Walk, missing_packets, tag_end, walk
 from flowmo_data.tracks.mpeg.tags import in_blocks
 from flowmo_data.tracks.mpeg_part import MpegPart
 from flowmo_data.tracks.parts import Loss, Part, ResampledPart, refusal
-from flowmo_data.tracks.soundfile_part import open_soundfile
+from flowmo_data.tracks.soundfile_opening import open_soundfile
 
 _OTHER_FORMATS = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"fLaC", b"OggS", b".snd", b"caff", b"NIST", b"Creative")
 """first bytes of files for libsndfile. Others are not passed to it: mpg123 would print its search to stderr"""
@@ -83,8 +83,8 @@ def open_track(source: Source) -> Track:
     reason = f"and its first bytes, {head!r}, match no other format" if head else "only tags"
     if head.startswith(_OTHER_FORMATS):
         try:
-            part, damage, losses = open_soundfile(source)
-            return Track(path, (part,), damage, losses)
+            found = open_soundfile(source, audio_start)
+            return Track(path, tuple(found.parts), "; ".join(found.problems), tuple(found.losses))
         except soundfile.LibsndfileError as error:
             reason = f"and libsndfile, chosen by its first bytes, reports: {error.error_string}"
     track = _open_mpeg(source)

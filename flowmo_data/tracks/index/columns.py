@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flowmo_data.sources import Source, Stamp
+from flowmo_data.tracks.excerpt import Excerpt
 from flowmo_data.tracks.mpeg import Gap, Section, SeekOffsets, section_lengths
 from flowmo_data.tracks.mpeg.headers import Header, parse_header
 from flowmo_data.tracks.mpeg_part import MpegPart
@@ -23,7 +24,7 @@ from flowmo_data.tracks.track import Track
 
 _PART_NUMBERS = (
     "sample_rate", "channels", "num_samples", "delay", "header", "free_bytes", "num_packets", "stated_packets", "end",
-    "lead", "last_seek",
+    "lead", "last_seek", "excerpt_start", "excerpt_first_sample",
 )  # fmt: skip
 _GAP_NUMBERS = ("packet", "start", "lost_bytes", "resumes")
 
@@ -46,7 +47,7 @@ class Columns:
         parts = one_chunk(table["parts"])
         self._part_stops = _numbers(parts.offsets)
         part = parts.values
-        self._formats = part.field("format")
+        self._formats, self._heads = part.field("format"), part.field("excerpt_head")
         self._part = {name: _numbers(part.field(name)) for name in _PART_NUMBERS}
         points, gaps = part.field("points"), part.field("gaps")
         self._point_stops, self._points = _numbers(points.offsets), _numbers(points.values)
@@ -116,7 +117,10 @@ class Columns:
         row = {name: int(values[index]) for name, values in self._part.items()}
         if not row["header"]:
             names = ("sample_rate", "channels", "num_samples", "lead", "last_seek")
-            return SoundFilePart(source, format=self._formats[index].as_py(), **{name: row[name] for name in names})
+            place = (row["excerpt_start"], row["end"], row["excerpt_first_sample"])
+            excerpt = Excerpt(self._heads[index].as_py(), *place) if row["end"] else None
+            numbers = {name: row[name] for name in names}
+            return SoundFilePart(source, format=self._formats[index].as_py(), excerpt=excerpt, **numbers)
         header, lengths = _header(row["header"], row["free_bytes"])
         first_gap, stop_gap = self._gap_stops[index : index + 2].tolist()
         gaps = [{name: int(values[gap]) for name, values in self._gap.items()} for gap in range(first_gap, stop_gap)]

@@ -8,6 +8,7 @@ from typing import Any
 
 from flowmo_data.errors import AudioFileError
 from flowmo_data.sources import Source
+from flowmo_data.tracks.excerpt import Excerpt
 from flowmo_data.tracks.mpeg import Section, seek_points
 from flowmo_data.tracks.mpeg_part import MpegPart
 from flowmo_data.tracks.soundfile_part import SoundFilePart
@@ -58,8 +59,19 @@ def _as_text(words: str) -> str:
 def _part_row(part: Any) -> dict[str, Any]:
     row = {name: getattr(part, name) for name in ("format", "sample_rate", "channels", "num_samples")}
     if isinstance(part, SoundFilePart):
-        nothing = dict.fromkeys(("delay", "header", "free_bytes", "num_packets", "stated_packets", "end"), 0)
-        return {**row, **nothing, "lead": part.lead, "last_seek": part.last_seek, "points": [], "gaps": []}
+        excerpt = part.excerpt or Excerpt(b"", 0, 0)
+        return {
+            **row,
+            **dict.fromkeys(("delay", "header", "free_bytes", "num_packets", "stated_packets"), 0),
+            "end": excerpt.stop,
+            "lead": part.lead,
+            "last_seek": part.last_seek,
+            "excerpt_start": excerpt.start,
+            "excerpt_first_sample": excerpt.first_sample,
+            "excerpt_head": excerpt.head,
+            "points": [],
+            "gaps": [],
+        }
     assert isinstance(part, MpegPart)
     section = part.section
     first = section.offsets[0]
@@ -73,6 +85,9 @@ def _part_row(part: Any) -> dict[str, Any]:
         "end": section.end,
         "lead": 0,
         "last_seek": 0,
+        "excerpt_start": 0,
+        "excerpt_first_sample": 0,
+        "excerpt_head": b"",
         "points": list(seek_points(section)),
         "gaps": _gap_rows(section),
     }

@@ -42,6 +42,9 @@ def schema() -> Any:
             ("end", pa.int64()),
             ("lead", pa.int32()),
             ("last_seek", pa.int64()),
+            ("excerpt_start", pa.int64()),
+            ("excerpt_first_sample", pa.int64()),
+            ("excerpt_head", pa.binary()),
             ("points", pa.large_list(pa.int64())),
             ("gaps", pa.list_(gap)),
         ]
