@@ -158,7 +158,12 @@ def _add(found: OpenedFile, source: Source, excerpt: Excerpt | None) -> int:
         part = replace(part, last_seek=_last_vorbis_seek(part))
     num_samples, rate = part.num_samples, part.sample_rate
     if not num_samples:
-        found.report("it has the header of an audio file, but no samples", 0.0)
+        why = (
+            f"; libsndfile reads no samples of the codec {part.format}"
+            if excerpt is None and 0 < stated < _UNKNOWN_LENGTH
+            else ""
+        )
+        found.report(f"it has the header of an audio file, but no samples{why}", 0.0)
         return 0
     found.parts.append(part)
     if not whole:

@@ -1,6 +1,7 @@
 import os
 import random
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -212,3 +213,51 @@ def test_digital_silence_is_zero(tmp_path, decoder):
     soundfile.write(tmp_path / "a.mp3", np.zeros((60_000, 2), np.float32), RATE)
     (part,) = opened(tmp_path / "a.mp3").parts
     assert not read(part, 0, 60_000, decoder).samples.any()
+
+
+@pytest.mark.parametrize(
+    ("container", "codec"),
+    [
+        ("WAV", "GSM610"), ("AIFF", "GSM610"), ("W64", "GSM610"), ("WAV", "G721_32"), ("AU", "G721_32"),
+        ("AU", "G723_24"), ("AU", "G723_40"), ("WAV", "NMS_ADPCM_16"), ("WAV", "NMS_ADPCM_24"), ("WAV", "NMS_ADPCM_32"),
+        ("CAF", "ALAC_16"), ("CAF", "ALAC_20"), ("CAF", "ALAC_24"), ("CAF", "ALAC_32"), ("WAV", "IMA_ADPCM"),
+        ("WAV", "MS_ADPCM"), ("AIFF", "IMA_ADPCM"), ("WAV", "ULAW"), ("AU", "ALAW"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("channels", [1, 2])
+def test_windows_are_exact_with_codecs_that_seek_badly_or_not_at_all(tmp_path, container, codec, channels):
+    path = tmp_path / "a.audio"
+    try:
+        write(path, music(20_000, channels=channels), 8_000, container, codec)
+    except soundfile.LibsndfileError:
+        assert channels == 2  # a codec of one channel
+        return
+    whole = soundfile.read(path, dtype="float32", always_2d=True)[0]
+    track = opened(path)
+    (part,) = track.parts
+    assert (track.damage, part.num_samples) == ("", len(whole))
+    draw = random.Random(0)
+    windows = [sorted(draw.sample(range(len(whole) + 1), 2)) for _ in range(20)]
+    windows += [(len(whole) - length, len(whole)) for length in (1, 50, 999, 4_000)]
+    for start, stop in [(0, len(whole)), *windows]:
+        window = read(part, start, stop)
+        assert (np.array_equal(window.samples, whole[start:stop]), window.lost) == (True, ())
+
+
+def test_a_codec_that_cannot_seek_is_silent_behind_its_end_and_counted(tmp_path):
+    path = tmp_path / "a.wav"
+    write(path, music(20_000, channels=1), 8_000, "WAV", "GSM610")
+    (part,) = opened(path).parts
+    whole = read(part, 0, part.num_samples).samples.copy()
+    window = read(replace(part, num_samples=30_000), 15_000, 30_000)
+    assert np.array_equal(window.samples[: len(whole) - 15_000], whole[15_000:])
+    assert window.num_lost == 30_000 - len(whole)
+    assert not window.samples[len(whole) - 15_000 :].any()
+
+
+@pytest.mark.parametrize("codec", ["DWVW_16", "DWVW_24"])
+def test_a_codec_that_libsndfile_cannot_read_is_refused_with_the_reason(tmp_path, codec):
+    path = tmp_path / "a.aiff"
+    write(path, music(20_000, channels=1), RATE, "AIFF", codec)
+    with pytest.raises(AudioFileError, match=f"libsndfile reads no samples of the codec AIFF/{codec}"):
+        opened(path)
