@@ -69,7 +69,10 @@ FAULTS = {
         lambda path, make: (path.unlink(), path.mkdir()),
         "it is a folder, not a file with audio|No such file",
     ),
-    "a pipe now": (lambda path, make: (path.unlink(), os.mkfifo(path)), "it is a pipe, not a file with audio|No such file"),
+    "a pipe now": (
+        lambda path, make: (path.unlink(), os.mkfifo(path)),
+        "it is a pipe, not a file with audio|No such file",
+    ),
     "unreadable": (lambda path, make: path.chmod(0), "Permission denied"),
 }
 

@@ -44,7 +44,7 @@ def test_index_writes_and_says_what_is_bad(folder, tmp_path):
 def test_an_index_of_another_version_is_made_anew(folder, tmp_path):
     path = tmp_path / "i.parquet"
     table = AudioIndex.build(folder).table
-    parquet.write_table(table.replace_schema_metadata({"flowmo_data.tracks.index": json.dumps({"version": 99})}), path)
+    parquet.write_table(table.replace_schema_metadata({"flowmo_data.index": json.dumps({"version": 99})}), path)
     assert run("inspect", path).exit_code == 1
     result = run("index", folder, "-o", path)
     assert result.exit_code == 0

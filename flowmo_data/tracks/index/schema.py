@@ -8,7 +8,7 @@ from typing import Any
 from flowmo_data.runtime.extras import import_extra
 
 VERSION = 3
-METADATA_KEY = b"flowmo_data.tracks.index"
+METADATA_KEY = b"flowmo_data.index"
 
 
 def import_pyarrow() -> Any:
