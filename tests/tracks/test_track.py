@@ -77,7 +77,7 @@ def test_what_is_no_audio_is_named_with_its_reason(tmp_path, content, reason):
 
 
 def test_a_folder_and_a_missing_file_are_audio_file_errors(tmp_path):
-    with pytest.raises(AudioFileError, match="Is a directory"):
+    with pytest.raises(AudioFileError, match="it is a folder, not a file with audio"):
         opened(tmp_path)
     with pytest.raises(AudioFileError, match="No such file or directory"):
         opened(tmp_path / "a.mp3")
