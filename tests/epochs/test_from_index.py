@@ -339,7 +339,7 @@ def test_torchdatas_loader_resumes_too(index, num_workers, steps):
 
     whole = loader()
     first, second = lists(whole), lists(whole)
-    assert first == lists(DataLoader(make(index), batch_size=3))
+    assert first == lists(DataLoader(make(index), batch_size=3, num_workers=num_workers))
     interrupted = loader()
     for step, _ in enumerate(interrupted, 1):
         if step == steps:
