@@ -19,7 +19,7 @@ INSIDE = {
         "scratch", "resources", "extras", "figures", "threads", "processes", "shared_log", "batch_memory",
         "epoch_clock", "ranks",
     ],
-    "sources": ["source", "excluding", "listing"],
+    "sources": ["source", "excluding", "folders", "listing"],
     "tracks": [
         "mpeg", "excerpt", "flac", "ogg", "parts", "mpeg_part", "soundfile_part", "soundfile_opening", "track", "index",
     ],

@@ -16,7 +16,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from flowmo_data.cli.console import check_writable, console, plain_errors, progress, say
+from flowmo_data.cli.console import check_writable, plain_errors, progress, say, show, show_left_out
 from flowmo_data.decoding import DECODERS, choose_decoder
 from flowmo_data.decoding.reading import read_window
 from flowmo_data.errors import AudioFileError, counted, shown
@@ -128,10 +128,12 @@ def check(folder: str, decoder: str, workers: int | None, json_path: Path | None
     checks = _check_all(folder, decoder, workers)
     not_whole = [each for each in checks if each.verdict != WHOLE]
     if not_whole:
-        console.print(_table(not_whole, folder))
-    say(_summary(checks))
+        show(_table(not_whole, folder))
+    left_out = {} if folder.endswith(INDEX_SUFFIX) else show_left_out(folder)
+    say(_summary(checks) + (f"; {len(left_out):,} left out" if left_out else ""))
     if json_path:
-        json_path.write_text(json.dumps({"decoder": decoder, "files": [each.as_json() for each in checks]}, indent=1))
+        values = {"decoder": decoder, "files": [each.as_json() for each in checks], "left_out": left_out}
+        json_path.write_text(json.dumps(values, indent=1))
     if quarantine_path:
         _write_list(quarantine_path, [each.path for each in not_whole])
     if not_whole:
@@ -139,10 +141,12 @@ def check(folder: str, decoder: str, workers: int | None, json_path: Path | None
 
 
 def _check_all(folder: str, decoder: str, workers: int | None) -> list[FileCheck]:
-    sources: Sequence[str] = find_sources(folder)
+    sources: Sequence[str]
     if folder.endswith(INDEX_SUFFIX):
         columns = AudioIndex.load(folder).columns
         sources = [columns.path(index) for index in range(len(columns))]
+    else:
+        sources = find_sources(folder)
     workers = min(num_cores() if workers is None else workers, len(sources) // _FILES_WORTH_A_PROCESS)
     checks = process_map(partial(check_file, decoder=decoder), sources, num_processes=workers)
     with progress() as display:

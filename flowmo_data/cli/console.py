@@ -14,13 +14,18 @@ import click
 from rich import box
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from flowmo_data.errors import FlowmoDataError, shown
+from flowmo_data.sources import find_left_out
 
 console = Console()
+_WIDEST = 100_000
+_INTERRUPTED = 130
+"""exit status of a command that Ctrl-C ends, as shells have it: 128 and the number of the signal"""
 
 
 def progress(*, timed: bool = True) -> Progress:
@@ -32,6 +37,23 @@ def progress(*, timed: bool = True) -> Progress:
 def say(line: str) -> None:
     """Print a line as it is; only the terminal may break it."""
     console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def show(table: Table) -> None:
+    """Print a table. Only a terminal limits its width: in a file or a pipe, each row is one line."""
+    if console.is_terminal:
+        console.print(table)
+        return
+    width = Measurement.get(console, console.options.update(max_width=_WIDEST), table).maximum
+    Console(width=max(width, console.width)).print(table)
+
+
+def show_left_out(files: str) -> dict[str, str]:
+    """Print what is left out of a folder though it may be audio; return the reasons, by path."""
+    left_out = find_left_out(files)
+    if left_out:
+        show(reasons_table("left out", left_out, files if os.path.isdir(files) else "."))
+    return left_out
 
 
 def reasons_table(title: str, files: Mapping[str, str], root: str) -> Table:
@@ -60,7 +82,7 @@ def check_writable(path: Path, option: str) -> None:
 
 
 def plain_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a command to print its errors in one line and exit with status 1."""
+    """Wrap a command to print its errors in one line and exit with status 1; 130 after Ctrl-C."""
 
     @functools.wraps(command)
     def guarded(*args: Any, **kwargs: Any) -> None:
@@ -70,6 +92,9 @@ def plain_errors(command: Callable[..., None]) -> Callable[..., None]:
         except (FlowmoDataError, OSError) as error:
             click.echo(f"flowmo-data: {error}", err=True)
             sys.exit(1)
+        except KeyboardInterrupt:
+            click.echo("Aborted!", err=True)
+            sys.exit(_INTERRUPTED)
 
     return guarded
 

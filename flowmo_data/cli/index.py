@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from flowmo_data.cli.console import check_writable, console, plain_errors, progress, reasons_table, say
+from flowmo_data.cli.console import check_writable, plain_errors, progress, reasons_table, say, show, show_left_out
 from flowmo_data.errors import FilesError, FilesNotFoundError, FlowmoDataError, IndexVersionError, counted
 from flowmo_data.runtime.processes import num_cores
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
@@ -50,7 +50,8 @@ def index(folder: str, output: Path, root: Path | None, workers: int | None, fre
     built = build_with_progress(folder, root=root, previous=None if fresh else previous, workers=workers)
     bad = built.bad_files()
     if bad:
-        console.print(reasons_table("cannot be read", bad, built.root))
+        show(reasons_table("cannot be read", bad, built.root))
+    show_left_out(folder)
     if len(bad) == len(built):
         raise FlowmoDataError(f"{folder}: none of {counted(len(bad), 'file')} can be read; nothing is written")
     built.save(output)

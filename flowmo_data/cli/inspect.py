@@ -10,7 +10,7 @@ import click
 from rich import box
 from rich.table import Table
 
-from flowmo_data.cli.console import check_writable, console, plain_errors, reasons_table, say
+from flowmo_data.cli.console import check_writable, plain_errors, reasons_table, say, show, show_left_out
 from flowmo_data.cli.index import build_with_progress
 from flowmo_data.cli.summary import draw_summary, summarize
 from flowmo_data.errors import FlowmoDataError, counted
@@ -38,6 +38,7 @@ def inspect(
     index = AudioIndex.load(files) if files.endswith(INDEX_SUFFIX) else build_with_progress(files, workers=workers)
     summary = summarize(index, sr=sr, samples_per_frame=samples_per_frame)
     _print(summary)
+    summary["left_out"] = {} if files.endswith(INDEX_SUFFIX) else show_left_out(files)
     if not summary["files"]:
         raise FlowmoDataError(f"{files}: none of {counted(len(index), 'file')} can be read")
     if json_path:
@@ -57,11 +58,11 @@ def _print(summary: dict[str, Any]) -> None:
     for line in lines:
         say(line)
     if summary["files"]:
-        console.print(_kinds_table(summary))
-        console.print(_quantiles_table(summary))
+        show(_kinds_table(summary))
+        show(_quantiles_table(summary))
     for title, files in (("damaged", summary["damaged_files"]), ("cannot be read", summary["bad_files"])):
         if files:
-            console.print(reasons_table(title, files, summary["root"]))
+            show(reasons_table(title, files, summary["root"]))
 
 
 def _kinds_table(summary: dict[str, Any]) -> Table:

@@ -1,7 +1,17 @@
 """The user's files as a list, and the bytes of each of them."""
 
 from flowmo_data.sources.excluding import Exclude, excluded_paths
-from flowmo_data.sources.listing import Files, Sources, find_sources
+from flowmo_data.sources.listing import Files, Sources, find_left_out, find_sources
 from flowmo_data.sources.source import Source, Stamp, file_error
 
-__all__ = ["Exclude", "Files", "Source", "Sources", "Stamp", "excluded_paths", "file_error", "find_sources"]
+__all__ = [
+    "Exclude",
+    "Files",
+    "Source",
+    "Sources",
+    "Stamp",
+    "excluded_paths",
+    "file_error",
+    "find_left_out",
+    "find_sources",
+]

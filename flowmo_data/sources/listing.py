@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from hashlib import blake2b
 from typing import Union, overload
@@ -13,12 +14,9 @@ import numpy as np
 
 from flowmo_data.errors import FilesError, FilesNotFoundError, FilesTypeError
 from flowmo_data.sources.excluding import warn_if_nothing_is_excluded
+from flowmo_data.sources.folders import AUDIO_SUFFIXES, summary, walk_folder
 
-AUDIO_SUFFIXES = (
-    ".mp3", ".mp2", ".mp1", ".mpga", ".wav", ".wave", ".w64", ".rf64", ".flac", ".ogg", ".oga", ".opus",
-    ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf",
-)  # fmt: skip
-"""Suffixes of the files that are taken from a folder. A file that is named directly may have any name."""
+logger = logging.getLogger(__name__)
 
 Files = Union[str, "os.PathLike[str]", Sequence[Union[str, "os.PathLike[str]"]]]
 """A folder, a file, a glob, or a sequence of these."""
@@ -65,7 +63,7 @@ class Sources(Sequence[str]):
 
 
 def find_sources(files: Files, *, excluded: Collection[str] = ()) -> Sources:
-    """Return all files that `files` names, sorted by path, without duplicates.
+    """Return all files that `files` names, sorted by path, without duplicates. Log in one line what is left out.
 
     Args:
         files: a folder (searched at all levels for `AUDIO_SUFFIXES`, without names that start with a dot), a file
@@ -76,19 +74,37 @@ def find_sources(files: Files, *, excluded: Collection[str] = ()) -> Sources:
         FilesTypeError: `files`, or an entry in it, is not a path.
         FilesNotFoundError: an entry does not exist, or no audio file is found.
     """
-    entries = [files] if isinstance(files, (str, os.PathLike)) else files
-    if not isinstance(entries, Iterable) or isinstance(entries, (bytes, dict)):
-        raise FilesTypeError(_wrong_type(files))
-    found = Sources(path for entry in entries for path in _expand(entry))
+    left_out: dict[str, str] = {}
+    found = Sources(_found(files, left_out))
     sources = Sources(path for path in found if path not in excluded) if excluded else found
     warn_if_nothing_is_excluded(excluded, len(found) - len(sources))
+    left_out = {path: reason for path, reason in left_out.items() if path not in excluded}
+    if left_out:
+        logger.warning("left out: %s; flowmo-data check lists them", summary(left_out))
     if not len(sources):
         reason = f"all files are among the {len(excluded)} paths in exclude=" if excluded else "it is empty"
         raise FilesNotFoundError(f"files={files!r}: {reason}; name a folder, a file, a glob, or several of these")
     return sources
 
 
-def _expand(entry: object) -> Iterator[str]:
+def find_left_out(files: Files) -> dict[str, str]:
+    """Return what `find_sources` leaves out of folders, though it may be audio: the reasons, by path."""
+    left_out: dict[str, str] = {}
+    for _ in _found(files, left_out):
+        pass
+    return dict(sorted(left_out.items()))
+
+
+def _found(files: Files, left_out: dict[str, str]) -> Iterator[str]:
+    """Yield the absolute paths of all files that `files` names."""
+    entries = [files] if isinstance(files, (str, os.PathLike)) else files
+    if not isinstance(entries, Iterable) or isinstance(entries, (bytes, dict)):
+        raise FilesTypeError(_wrong_type(files))
+    for entry in entries:
+        yield from _expand(entry, left_out)
+
+
+def _expand(entry: object, left_out: dict[str, str]) -> Iterator[str]:
     """Yield the absolute paths of the files that one entry names."""
     if not isinstance(entry, (str, os.PathLike)):
         raise FilesTypeError(_wrong_type(entry))
@@ -101,49 +117,41 @@ def _expand(entry: object) -> Iterator[str]:
     if os.path.isfile(absolute):
         yield absolute
     elif os.path.isdir(absolute):
-        yield from _or_raise(_walk_folder(absolute), path, f"no file in it ends in {', '.join(AUDIO_SUFFIXES)}")
+        no_file = f"no file in it ends in {', '.join(AUDIO_SUFFIXES)}"
+        yield from _or_raise(walk_folder(absolute, left_out), path, no_file, left_out)
     elif glob.has_magic(path):
         matches = map(os.path.abspath, glob.iglob(path, recursive=True))
-        found = (name for match in matches for name in (_walk_folder(match) if os.path.isdir(match) else [match]))
-        yield from _or_raise(found, path, "no file matches it")
+        found = (
+            name for match in matches for name in (walk_folder(match, left_out) if os.path.isdir(match) else [match])
+        )
+        yield from _or_raise(found, path, "no file matches it", left_out)
     else:
+        _check_accessible(path, absolute)
         raise FilesNotFoundError(f"files={path!r}: there is no such file or folder (looked for {absolute})")
 
 
-def _or_raise(found: Iterator[str], path: str, reason: str) -> Iterator[str]:
+def _or_raise(found: Iterator[str], path: str, reason: str, left_out: Mapping[str, str]) -> Iterator[str]:
     """Yield the files that were found; raise if there are none."""
     empty = True
     for name in found:
         empty = False
         yield name
     if empty:
-        raise FilesNotFoundError(f"files={path!r}: {reason}")
+        but = f"; left out: {summary(left_out)}" if left_out else ""
+        raise FilesNotFoundError(f"files={path!r}: {reason}{but}")
 
 
-def _walk_folder(folder: str) -> Iterator[str]:
-    """Yield the audio files under a folder. Links to folders are followed, each folder once."""
-    pending, seen = [folder], set()
-    while pending:
-        current = pending.pop()
-        identity = os.stat(current)
-        if (identity.st_dev, identity.st_ino) in seen:
-            continue
-        seen.add((identity.st_dev, identity.st_ino))
-        try:
-            entries = os.scandir(current)
-        except OSError as error:
-            raise FilesError(
-                f"files: the folder {current} cannot be listed ({error.strerror}); make it readable, or name the "
-                "other folders instead"
-            ) from error
-        with entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir():
-                    pending.append(entry.path)
-                elif entry.name.lower().endswith(AUDIO_SUFFIXES) and entry.is_file():
-                    yield entry.path
+def _check_accessible(path: str, absolute: str) -> None:
+    """Raise if something is there that cannot be accessed, or is neither a file nor a folder."""
+    try:
+        os.stat(absolute)
+    except FileNotFoundError:
+        if os.path.islink(absolute):
+            raise FilesNotFoundError(f"files={path!r}: it is a link that leads nowhere ({absolute})") from None
+    except OSError as error:
+        raise FilesError(f"files={path!r}: {absolute} cannot be accessed ({error.strerror})") from error
+    else:
+        raise FilesError(f"files={path!r}: {absolute} is neither a file nor a folder")
 
 
 def _wrong_type(value: object) -> str:

@@ -137,3 +137,31 @@ def test_what_cannot_be_written_is_said_before_the_work(folder, option):
 def test_music_that_is_whole_loses_nothing(tmp_path):
     soundfile.write(tmp_path / "a.flac", music(RATE), RATE)
     assert check_file(str(tmp_path / "a.flac"), "soundfile").verdict == "whole"
+
+
+def test_what_is_left_out_is_listed(folder, tmp_path):
+    pytest.importorskip("pyarrow", reason="the extra index is not installed")
+    for name in ("a.m4a", "b.M4A", "c.webm"):
+        (folder / name).write_bytes(b"x")
+    (folder / "gone.mp3").symlink_to("nowhere.mp3")
+    for command in (
+        ["check", folder, "--json", tmp_path / "check.json"],
+        ["inspect", folder, "--workers", 0, "--json", tmp_path / "inspect.json"],
+        ["index", folder, "--workers", 0, "-o", tmp_path / "music.parquet"],
+    ):
+        output = CliRunner().invoke(flowmo_data_command, list(map(str, command))).output
+        listed = {line.split()[0]: line for line in output.splitlines() if line.strip()}
+        assert all("files in this format are not read" in listed[name] for name in ("a.m4a", "b.M4A", "c.webm"))
+        assert "it is a link that leads nowhere" in listed["gone.mp3"]
+    for name in ("check", "inspect"):
+        left_out = json.loads((tmp_path / f"{name}.json").read_text())["left_out"]
+        assert set(left_out) == {str(folder / each) for each in ("a.m4a", "b.M4A", "c.webm", "gone.mp3")}
+
+
+def test_a_row_is_one_line_however_long(folder):
+    name = "the first movement of a very long and very slow symphony that nobody has finished " * 2 + ".mp3"
+    (folder / name).write_bytes(b"text " * 100)
+    lines = run(folder).output.splitlines()
+    (row,) = [line for line in lines if line.startswith(" the first")]
+    assert name in row
+    assert "no MPEG audio packets in its 500 bytes, and its first bytes, b'text text te', match no other format" in row

@@ -1,12 +1,14 @@
+import errno
 import os
 import pickle
+import re
 import socket
 from pathlib import Path
 
 import pytest
 
-from flowmo_data import AudioFileError, FilesError, FilesNotFoundError, FilesTypeError
-from flowmo_data.sources import Source, Sources, find_sources
+from flowmo_data import AudioFileError, FilesError, FilesNotFoundError, FilesTypeError, ResourceError
+from flowmo_data.sources import Source, Sources, find_left_out, find_sources
 
 
 @pytest.fixture
@@ -109,6 +111,88 @@ def test_a_folder_that_cannot_be_listed_is_named(tree, monkeypatch):
     monkeypatch.setattr(os, "scandir", refuse)  # tests may run as root, who may list everything
     with pytest.raises(FilesError, match="cannot be listed .Permission denied.; make it readable"):
         find_sources(tree)
+
+
+def test_what_cannot_be_accessed_does_not_stop_the_rest(tree, monkeypatch, caplog):
+    (tree / "self.mp3").symlink_to(tree / "self.mp3")
+    (tree / "self").symlink_to(tree / "self")
+    (tree / "one.wav").symlink_to(tree / "two.wav")
+    (tree / "two.wav").symlink_to(tree / "one.wav")
+    (tree / "gone.mp3").symlink_to(tree / "nowhere.mp3")
+    (tree / "album 1.5").symlink_to("/mnt/nowhere/album")
+    os.mkfifo(tree / "pipe.mp3")
+    assert names(tree, tree) == ["a.MP3", "b.mp3", "deep/d.wav", "deep/er/c.flac"]
+    reasons = {os.path.relpath(path, tree): reason for path, reason in find_left_out(tree).items()}
+    circle = f"it cannot be accessed ({os.strerror(errno.ELOOP)})"
+    assert reasons == {
+        **dict.fromkeys(["self.mp3", "self", "one.wav", "two.wav"], circle),
+        **dict.fromkeys(["gone.mp3", "album 1.5"], "it is a link that leads nowhere"),
+        "pipe.mp3": "it is a pipe, a socket or a device, not a file",
+    }
+    (record,) = caplog.records
+    assert "left out: 7 others (it cannot be accessed" in record.message
+    assert f"it is a link that leads nowhere: {tree}" in record.message
+
+
+@pytest.mark.parametrize("code", [errno.ESTALE, errno.EIO, errno.EACCES, errno.ENOENT, errno.ELOOP])
+@pytest.mark.parametrize("call", ["stat", "scandir"])
+def test_a_folder_below_that_cannot_be_listed_is_left_out(tree, monkeypatch, caplog, call, code):
+    real = getattr(os, call)
+
+    def refuse(path, *args, **kwargs):
+        if os.fspath(path) == str(tree / "deep"):
+            raise OSError(code, os.strerror(code), path)
+        return real(path, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, refuse)  # a network mount fails so, and nothing else does on demand
+        assert names(tree, tree) == ["a.MP3", "b.mp3"]
+        assert find_left_out(tree) == {str(tree / "deep"): f"the folder cannot be listed ({os.strerror(code)})"}
+        with pytest.raises(FilesError, match=f"{re.escape(os.strerror(code))}|there is no such file or folder"):
+            find_sources([tree / "b.mp3", tree / "deep"])
+    assert f"the folder cannot be listed ({os.strerror(code)}): {tree}/deep" in caplog.records[0].message
+
+
+def test_a_shortage_of_descriptors_leaves_nothing_out(tree, monkeypatch):
+    def refuse(folder):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(ResourceError, match="has reached its limit of"):
+        find_sources(tree)
+
+
+@pytest.mark.parametrize(
+    "name", ["a.m4a", "a.M4A", "a.webm", "a.aac", "a.wma", "a.mp4", "a.mka", "a.mkv", "a.ape", "a.wv", "a.tta", "a.ac3"]
+)
+def test_files_in_formats_that_are_not_read_are_told(tree, caplog, name):
+    (tree / "deep" / name).write_bytes(b"x")
+    (tree / f".{name}").write_bytes(b"x")
+    assert names(tree, tree) == ["a.MP3", "b.mp3", "deep/d.wav", "deep/er/c.flac"]
+    (record,) = caplog.records
+    assert f"left out: 1 file in formats that are not read (1 {name[1:].lower()}); flowmo-data check" in record.message
+    caplog.clear()
+    find_sources(tree, excluded=[str(tree / "deep" / name)])
+    assert not [record for record in caplog.records if "left out:" in record.message]
+
+
+def test_a_folder_of_nothing_but_other_formats_says_so(tmp_path):
+    (tmp_path / "a.m4a").write_bytes(b"x")
+    (tmp_path / "b.m4a").write_bytes(b"x")
+    with pytest.raises(FilesNotFoundError, match=r"no file in it ends in .*left out: 2 files in formats .*\(2 \.m4a\)"):
+        find_sources(tmp_path)
+
+
+def test_a_path_that_cannot_be_accessed_is_named_with_the_reason(tmp_path):
+    (tmp_path / "self").symlink_to(tmp_path / "self")
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FilesError, match="self cannot be accessed .Too many levels of symbolic links"):
+        find_sources(tmp_path / "self")
+    with pytest.raises(FilesNotFoundError, match="gone'?: it is a link that leads nowhere"):
+        find_sources(tmp_path / "gone")
+    with pytest.raises(FilesError, match="pipe is neither a file nor a folder"):
+        find_sources(tmp_path / "pipe")
 
 
 def test_paths_that_are_no_text_survive(tmp_path):

@@ -1,0 +1,111 @@
+"""The audio files under a folder, and what is left out."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from flowmo_data.errors import FilesError, counted, shown
+from flowmo_data.runtime.resources import SHORT_OF, out_of
+
+AUDIO_SUFFIXES = (
+    ".mp3", ".mp2", ".mp1", ".mpga", ".wav", ".wave", ".w64", ".rf64", ".flac", ".ogg", ".oga", ".opus",
+    ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf",
+)  # fmt: skip
+"""Suffixes of the files that are taken from a folder. A file that is named directly may have any name."""
+
+UNREAD_SUFFIXES = (
+    ".m4a", ".m4b", ".m4p", ".m4r", ".mp4", ".mov", ".3gp", ".3g2", ".aac", ".adts", ".ac3", ".eac3", ".ec3", ".dts",
+    ".webm", ".weba", ".mka", ".mkv", ".ogx", ".spx", ".wma", ".asf", ".ape", ".wv", ".tta", ".tak", ".mpc", ".ofr",
+    ".shn", ".dsf", ".dff", ".amr", ".awb", ".ra", ".rm", ".aa", ".aax", ".alac",
+)  # fmt: skip
+"""suffixes of files with audio that are left out of a folder, because they cannot be read"""
+
+_UNREAD = "files in this format are not read; convert them, to FLAC for instance"
+_DANGLING = "it is a link that leads nowhere"
+_NO_FILE = "it is a pipe, a socket or a device, not a file"
+
+
+def walk_folder(folder: str, left_out: dict[str, str]) -> Iterator[str]:
+    """Yield the audio files under a folder. Links to folders are followed, each folder once.
+
+    Args:
+        folder: the folder.
+        left_out: receives what is left out, by path, with the reason: files in formats that are not read, links that
+            lead nowhere or in a circle, folders below this one that cannot be listed, and what is no file.
+
+    Raises:
+        FilesError: the folder itself cannot be listed.
+        ResourceError: no folder can be listed now.
+    """
+    pending, seen = [folder], set()
+    while pending:
+        current = pending.pop()
+        try:
+            identity = os.stat(current)
+            if (identity.st_dev, identity.st_ino) in seen:
+                continue
+            seen.add((identity.st_dev, identity.st_ino))
+            with os.scandir(current) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    kind = _kind(entry)
+                    if kind == "folder":
+                        pending.append(entry.path)
+                    elif kind == "audio":
+                        yield entry.path
+                    elif kind:
+                        left_out[entry.path] = kind
+        except OSError as error:
+            if error.errno in SHORT_OF:
+                raise out_of(shown(current), error) from error
+            if current == folder:
+                raise FilesError(
+                    f"files: the folder {current} cannot be listed ({error.strerror}); make it readable, or name the "
+                    "other folders instead"
+                ) from error
+            left_out[current] = f"the folder cannot be listed ({error.strerror})"
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    """Return "folder", "audio", the reason to leave something out that may be audio, or "" for anything else."""
+    name = entry.name.lower()
+    is_audio = name.endswith(AUDIO_SUFFIXES)
+    try:
+        if entry.is_dir():
+            return "folder"
+        if entry.is_file():
+            return "audio" if is_audio else _UNREAD if name.endswith(UNREAD_SUFFIXES) else ""
+        if entry.is_symlink() and not os.path.exists(entry.path):
+            return _DANGLING  # to a file or, whatever its name, to a folder
+    except OSError as error:
+        return f"it cannot be accessed ({error.strerror})"
+    return _NO_FILE if is_audio else ""
+
+
+def summary(left_out: Mapping[str, str]) -> str:
+    """Return what is left out in one line, with the numbers of files by suffix or by reason.
+
+    >>> summary({"/a/b.m4a": _UNREAD, "/a/c.M4A": _UNREAD, "/a/d": _DANGLING})
+    '2 files in formats that are not read (2 .m4a), 1 other (it is a link that leads nowhere: /a/d)'
+    """
+    unread = [path for path, reason in left_out.items() if reason == _UNREAD]
+    others = {path: reason for path, reason in left_out.items() if reason != _UNREAD}
+    parts = []
+    if unread:
+        suffixes = Counter(os.path.splitext(path)[1].lower() for path in unread)
+        numbers = ", ".join(f"{number:,} {suffix}" for suffix, number in suffixes.most_common())
+        parts.append(f"{counted(len(unread), 'file')} in formats that are not read ({numbers})")
+    if others:
+        first: dict[str, str] = {}
+        for path, reason in others.items():
+            first.setdefault(reason, path)
+        reasons = Counter(others.values())
+        examples = "; ".join(
+            f"{reason}: {shown(first[reason])}{f' and {number - 1:,} more' if number > 1 else ''}"
+            for reason, number in reasons.most_common()
+        )
+        parts.append(f"{counted(len(others), 'other')} ({examples})")
+    return ", ".join(parts)
