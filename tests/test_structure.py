@@ -33,7 +33,10 @@ INSIDE = {
         "minimp3", "libsndfile", "native", "registry", "recovery", "window", "mpeg_window", "soundfile_window",
         "polyphase", "convolving", "resampling", "conditioning", "reading", "batching", "frames",
     ],
-    "bench": ["demo", "setups", "baselines", "surveying", "measuring", "running", "reporting", "plotting"],
+    "bench": [
+        "demo", "setups", "baselines", "surveying", "limit", "measuring", "running", "decoders", "reporting",
+        "plotting",
+    ],
     "cli": ["version", "console", "summary", "bench", "check", "index", "inspect", "group", "__main__"],
 }  # fmt: skip
 """the same of what lies in each folder"""

@@ -5,33 +5,22 @@ It writes a line of JSON for every batch (`{"batch": 3}`) and the measurement at
 
 from __future__ import annotations
 
-import itertools
 import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from functools import partial
 from time import perf_counter
 from typing import Any
 
 import psutil
 from torch.utils.data import DataLoader, Dataset
 
+from flowmo_data.bench.limit import batches_in_memory, frames_in_memory
 from flowmo_data.bench.setups import Measurement, Setup
 from flowmo_data.dataset import StreamingAudioDataset
-from flowmo_data.decoding import native, read_window
-from flowmo_data.decoding.mpeg_window import find_packets, find_run, is_native
-from flowmo_data.decoding.registry import choose_run_decoder, load_run_decoder
-from flowmo_data.epochs.progress import Progress
-from flowmo_data.epochs.sharding import Shard
 from flowmo_data.runtime.extras import import_extra
-from flowmo_data.runtime.scratch import scratch
 from flowmo_data.sources import find_sources
-from flowmo_data.tracks.mpeg_part import MpegPart
-from flowmo_data.tracks.parts import Part
 
-_DECODER_FRAMES = 192
-"""frames that the decoder alone decodes again and again; held in memory as packets, some 25 MB"""
 _LAST_BATCHES = 4
 """batches after the timed ones, for measuring memory"""
 
@@ -187,33 +176,17 @@ def _measure_loader(
 
 
 def _measure_decoder(setup: Setup, recorder: Recorder) -> Measurement:
-    """Measure the decoder alone, on packets in memory, into the buffer that it always uses: the limit."""
-    spans = itertools.islice(_dataset(setup).spans(Progress(0, 0), Shard()), _DECODER_FRAMES)
-    windows = (span.timeline.windows(span.start, span.stop) for span in spans)
-    frames = [[_decoding(*window, setup.decoder) for window in of_frame] for of_frame in windows]
+    """Measure the decoder alone: the limit."""
+    batches = batches_in_memory(frames_in_memory(setup), setup.batch_size)
     started = perf_counter()
 
     def batch_sizes() -> Iterator[int]:
-        endless = itertools.cycle(frames)
-        while True:
-            for windows in itertools.islice(endless, setup.batch_size):
-                for decode in windows:
-                    decode()
-            yield setup.batch_size
+        for batch in batches:
+            for frame in batch:
+                frame.decode()
+            yield len(batch)
 
     return recorder.measure(batch_sizes(), started, lambda: 0)
-
-
-def _decoding(part: Part, start: int, stop: int, decoder: str) -> Callable[[], object]:
-    """Return a function that decodes a window of a part; it includes the reading, except for MPEG audio."""
-    if is_native(part, decoder):
-        first, packets = find_packets(part, start, stop)
-        skip = start + part.section.delay - first * part.section.header.samples_per_packet
-        out = scratch(2, stop - start)
-        return partial(native.decode_window, packets.data, packets.starts, skip=skip, out=out)
-    if isinstance(part, MpegPart):
-        return partial(load_run_decoder(choose_run_decoder(decoder)), find_run(part, start, stop))
-    return partial(read_window, part, start, stop, decoder)
 
 
 def _dataset(setup: Setup, **options: Any) -> StreamingAudioDataset:
@@ -221,6 +194,7 @@ def _dataset(setup: Setup, **options: Any) -> StreamingAudioDataset:
         setup.files,
         samples_per_frame=setup.samples_per_frame,
         shuffle_buffer_size=setup.shuffle_buffer_size,
+        channels=setup.channels,
         decoder=setup.decoder,
         seed=setup.seed,
         **options,

@@ -3,18 +3,72 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
+from typing import IO, Any
 
 from flowmo_data.bench.setups import Measurement, Setup
+from flowmo_data.decoding import native
 from flowmo_data.errors import FlowmoDataError
 
 
 class MeasuringError(FlowmoDataError):
     """A measuring process that ended without a measurement."""
+
+
+class MeasuringProcess:
+    """A process that measures a setup, and writes lines of JSON."""
+
+    def __init__(self, setup: Setup, process: subprocess.Popen[str], said: IO[str]) -> None:
+        self._setup, self._process, self._said = setup, process, said
+
+    def line(self) -> Any:
+        """Return the next line that the process writes.
+
+        Raises:
+            MeasuringError: the process has ended; the message is its last line of output.
+        """
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if line:
+            return json.loads(line)
+        self._process.wait()
+        self._said.seek(0)
+        last = (self._said.read().strip().splitlines() or [f"it ended with exit status {self._process.returncode}"])[-1]
+        raise MeasuringError(f"measuring {self._setup.name} ({self._setup.decoder}) failed: {last}")
+
+    def ask(self) -> Any:
+        """Write an empty line to the process, and return the line that it answers with. Raises as `line`."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # it has ended: `line` says why
+            os.write(self._process.stdin.fileno(), b"\n")
+        return self.line()
+
+
+@contextmanager
+def measuring_process(module: str, setup: Setup) -> Iterator[MeasuringProcess]:
+    """Start `python -m flowmo_data.bench.MODULE SETUP_AS_JSON`, and end it with the block."""
+    forced = {native.VARIANT_VARIABLE: setup.instruction_set} if setup.instruction_set else {}
+    with (
+        tempfile.TemporaryFile("w+") as said,
+        subprocess.Popen(
+            [sys.executable, "-m", f"flowmo_data.bench.{module}", setup.to_json()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+            env={**os.environ, **forced},
+        ) as process,
+    ):
+        try:
+            yield MeasuringProcess(setup, process, said)
+        finally:
+            process.terminate()
 
 
 def run_setups(
@@ -44,21 +98,9 @@ def run_setups(
 
 
 def _run(setup: Setup, on_batch: Callable[[int], None]) -> Measurement:
-    command = [sys.executable, "-m", "flowmo_data.bench.measuring", setup.to_json()]
-    with (
-        tempfile.TemporaryFile("w+") as said,
-        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, text=True) as process,
-    ):
-        assert process.stdout is not None
-        try:
-            for line in process.stdout:
-                message = json.loads(line)
-                if "measurement" in message:
-                    return Measurement.from_values(message["measurement"])
-                on_batch(message["batch"])
-        finally:
-            process.terminate()
-        process.wait()
-        said.seek(0)
-        last = (said.read().strip().splitlines() or [f"it ended with exit status {process.returncode}"])[-1]
-    raise MeasuringError(f"measuring {setup.loader} with {setup.num_workers} workers failed: {last}")
+    with measuring_process("measuring", setup) as process:
+        while True:
+            message = process.line()
+            if "measurement" in message:
+                return Measurement.from_values(message["measurement"])
+            on_batch(message["batch"])

@@ -32,6 +32,10 @@ class Setup:
     decode_threads: int = 0
     decoder: str = "auto"
     """the `decoder` of `StreamingAudioDataset`; for a baseline, the name of its own decoder"""
+    instruction_set: str = ""
+    """the one that "native" uses; empty: the fastest that the processor has"""
+    channels: int = 2
+    """1 or 2; baselines ignore it"""
     batch_size: int = 32
     samples_per_frame: int = 196_608
     shuffle_buffer_size: int = 1_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import click
 
 from flowmo_data.bench.baselines import check_torchcodec, own_decoder
+from flowmo_data.bench.decoders import compare_decoders, decoder_setups, decoders_as_json, decoders_table
 from flowmo_data.bench.demo import NUM_FILES, default_folder, make_demo
 from flowmo_data.bench.plotting import draw
 from flowmo_data.bench.reporting import Result, as_json, machine, recommendation, results_table
@@ -18,7 +20,7 @@ from flowmo_data.bench.running import run_setups
 from flowmo_data.bench.setups import BASELINES, Setup
 from flowmo_data.bench.surveying import Survey, survey
 from flowmo_data.cli.console import SpacedLists, check_writable, console, plain_errors, progress
-from flowmo_data.decoding import DECODERS, choose_decoder
+from flowmo_data.decoding import DECODERS, choose_decoder, native
 from flowmo_data.decoding.registry import explain_choice
 from flowmo_data.errors import FlowmoDataError, counted
 from flowmo_data.runtime.extras import import_extra
@@ -55,6 +57,7 @@ _SAMPLE_RATE = 44_100
     metavar="NAME ...",
     help="Common loaders to measure as well: whole-file, librosa, torchcodec.",
 )
+@click.option("--decoders", is_flag=True, help="Compare the installed decoders of MP3, instead of loaders.")
 @click.option("--decoder", default="auto", show_default=True, type=click.Choice(["auto", *DECODERS]))
 @click.option("--batch-size", default=32, show_default=True, type=click.IntRange(1))
 @click.option("--samples-per-frame", default=196_608, show_default=True, type=click.IntRange(1))
@@ -72,6 +75,7 @@ def bench(
     workers: Sequence[int],
     decode_threads: Sequence[int],
     baselines: Sequence[str],
+    decoders: bool,
     repeats: int,
     json_path: Path | None,
     plot_path: Path | None,
@@ -83,12 +87,17 @@ def bench(
     times. The first batch and the steady state are measured separately. "decoder alone" is one core that does nothing
     but decode the same packets. "of limit" is the speed relative to "decoder alone" times the cores in use.
 
+    With --decoders, each installed decoder of MP3 decodes the same packets on one core instead, in turns of a batch;
+    "native" with each instruction set of this processor, in stereo and in mono.
+
     Separate the values of a list with spaces: --workers 0 1 2 4.
     """
     if folder is None and not demo:
         raise click.UsageError("give a FOLDER of audio, or --demo for a synthetic one")
     if folder is not None and demo:
         raise click.UsageError(f"give the folder {folder} or --demo, not both")
+    if decoders and (baselines or plot_path):
+        raise click.UsageError("--decoders compares decoders, not loaders: leave out --baselines and --plot")
     explanation = explain_choice(options["decoder"])
     options["decoder"] = choose_decoder(options["decoder"])
     if json_path:
@@ -96,15 +105,29 @@ def bench(
     if plot_path:
         check_format(plot_path)
         check_writable(plot_path, "--plot")
+    _check_baselines(baselines)
+    folder = folder or str(_demo_folder())
+    corpus = _survey(folder, options)
+    _describe(corpus, options, explanation, 0 if decoders else max(workers))
+    if decoders:
+        report = _compare_decoders(decoder_setups(files=(folder,), **options), repeats, corpus)
+    else:
+        setups = _setups(folder, workers, decode_threads, baselines, options)
+        report = _compare_loaders(setups, repeats, corpus, plot_path)
+    if json_path:
+        json_path.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def _check_baselines(baselines: Sequence[str]) -> None:
     if "librosa" in baselines:
         import_extra("librosa", user="the librosa baseline")
     if "torchcodec" in baselines:
         check_torchcodec()
-    folder = folder or str(_demo_folder())
-    corpus = _survey(folder, options)
-    _describe(corpus, options, explanation, max(workers))
-    setups = _setups(folder, workers, decode_threads, baselines, options)
-    batches = options["warmup"] + options["batches"]
+
+
+def _compare_loaders(setups: Sequence[Setup], repeats: int, corpus: Survey, plot_path: Path | None) -> dict[str, Any]:
+    """Measure loaders and print the results; return all of it."""
+    batches = setups[0].warmup + setups[0].batches
     with progress(timed=False) as display:
         tasks = [display.add_task(each.name, total=repeats * batches) for each in setups]
 
@@ -116,10 +139,20 @@ def bench(
     limit, *results = [Result(setup, each) for setup, each in zip(setups, runs, strict=True)]
     console.print(results_table([limit, *results], limit))
     console.print(recommendation(results, limit), highlight=False)
-    if json_path:
-        json_path.write_text(json.dumps(as_json([limit, *results], limit, corpus), indent=1) + "\n")
     if plot_path:
         draw(results, limit, plot_path)
+    return as_json([limit, *results], limit, corpus)
+
+
+def _compare_decoders(setups: Sequence[Setup], repeats: int, corpus: Survey) -> dict[str, Any]:
+    """Measure decoders and print the results; return all of it."""
+    with progress() as display:
+        task = display.add_task("decoders", total=setups[0].warmup + repeats * setups[0].batches)
+        times = compare_decoders(setups, repeats=repeats, on_turn=lambda: display.advance(task))
+    console.print(decoders_table(times))
+    if reason := native.unavailable():
+        console.print(f"native: {reason}", highlight=False, markup=False)
+    return {"machine": machine(), "corpus": asdict(corpus), "decoders": decoders_as_json(times)}
 
 
 def _setups(

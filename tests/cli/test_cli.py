@@ -1,7 +1,8 @@
 import json
+from importlib.util import find_spec
 
 import pytest
-from builders import make_mp3
+from builders import make_mp3, make_wav
 from click.testing import CliRunner
 from programs import run as run_program
 
@@ -30,6 +31,7 @@ def test_help_and_version():
         (["bench", "--demo", "--workers"], "requires an argument"),
         (["bench", "--demo", "--decoder", "ffmpeg"], "'ffmpeg' is not one of"),
         (["bench", "--demo", "--batches", "0"], "0 is not in the range x>=1"),
+        (["bench", "--demo", "--decoders", "--baselines", "whole-file"], "leave out --baselines and --plot"),
         (["nothing"], "No such command 'nothing'"),
     ],
 )
@@ -85,6 +87,29 @@ def test_bench_prints_one_table(tmp_path):
     assert f"decoder: {explain_choice()}\n" in result.output
     assert "goes through the" not in result.output
     assert "3 workers for 2 files: a file goes to one worker, and the others are idle" in result.output
+
+
+def test_bench_shows_the_decoders_side_by_side(tmp_path):
+    make_mp3(tmp_path / "a.mp3", 60_000)
+    options = ["--samples-per-frame", "8000", "--batch-size", "2", "--warmup", "1", "--batches", "2", "--repeats", "3"]
+    result = run("bench", tmp_path, "--decoders", *options, "--json", tmp_path / "out.json")
+    assert result.exit_code == 0, result.output
+    entries = json.loads((tmp_path / "out.json").read_text())["decoders"]
+    found = [tuple(entry["setup"][key] for key in ("decoder", "instruction_set", "channels")) for entry in entries]
+    own = [("native", name, channels) for name in native.variants() for channels in (2, 1)]
+    others = [(name, "", 2) for name in ("minimp3py", "soundfile") if find_spec(name)]
+    assert found == own + others
+    assert all(len(entry["runs_ms"]) == 3 and min(entry["runs_ms"]) > 0 for entry in entries)
+    assert entries[len(own)]["ratio"] == 1
+    assert {entry["ratio_to"] for entry in entries} == {others[0][0]}
+    assert all(f"{name}" in result.output for name, *_ in found)
+
+
+def test_decoders_are_compared_on_mp3s(tmp_path):
+    make_wav(tmp_path / "a.wav", 60_000)
+    result = run("bench", tmp_path, "--decoders", "--samples-per-frame", "8000")
+    assert result.exit_code == 1
+    assert "there is no MP3 at 44,100 Hz in it" in result.output
 
 
 def test_without_its_extra_the_command_says_what_to_install():
