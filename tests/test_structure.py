@@ -21,7 +21,8 @@ INSIDE = {
     ],
     "sources": ["source", "excluding", "folders", "listing"],
     "tracks": [
-        "mpeg", "excerpt", "flac", "ogg", "parts", "mpeg_part", "soundfile_part", "soundfile_opening", "track", "index",
+        "mpeg", "excerpt", "chunks", "wav", "big_endian", "flac", "ogg", "parts", "mpeg_part", "soundfile_part",
+        "soundfile_opening", "track", "index",
     ],
     "tracks/mpeg": ["headers", "scanning", "sections", "tags", "walking", "seeking", "runs"],
     "tracks/index": ["schema", "columns", "describing", "building", "audio_index"],

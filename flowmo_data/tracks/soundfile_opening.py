@@ -10,13 +10,17 @@ import soundfile
 from flowmo_data.errors import AudioFileError
 from flowmo_data.runtime.scratch import scratch
 from flowmo_data.sources import Source
+from flowmo_data.tracks.big_endian import check_aiff, check_au, check_caf
 from flowmo_data.tracks.excerpt import Excerpt
 from flowmo_data.tracks.flac import MARKER as FLAC_MARKER
 from flowmo_data.tracks.flac import is_as_stated, walk_flac
+from flowmo_data.tracks.mpeg.tags import in_blocks
 from flowmo_data.tracks.ogg import MARKER as OGG_MARKER
 from flowmo_data.tracks.ogg import last_page, walk_ogg
 from flowmo_data.tracks.parts import Loss
 from flowmo_data.tracks.soundfile_part import SoundFilePart, open_excerpt, read_or_zero
+from flowmo_data.tracks.wav import MARKERS as WAV_MARKERS
+from flowmo_data.tracks.wav import check_wav
 
 _OPUS_LEAD = 24_000
 """samples; after a seek, libopus is right to 1e-8 at once, and to the bit after at most some 4,000 samples"""
@@ -43,6 +47,12 @@ _ANYWHERE = 1 << 62
 """a sample past the end of any file"""
 _UNKNOWN_LENGTH = 1 << 40
 """samples; libsndfile states more than this if a header gives no length"""
+
+
+_CHECKS = {
+    **dict.fromkeys(WAV_MARKERS, check_wav), b"FORM": check_aiff, b".snd": check_au, b"caff": check_caf,
+}  # fmt: skip
+"""functions that check a header, by the first bytes of the file"""
 
 
 @dataclass(slots=True)
@@ -85,6 +95,11 @@ def open_soundfile(source: Source, start: int) -> OpenedFile:
         _add_flac_streams(source, start, found)
     elif marker == OGG_MARKER:
         _add_links(source, found)
+    elif check := _CHECKS.get(marker):
+        problem, excerpt = check(in_blocks(source.read, source.stamp.size), start, source.stamp.size)
+        if problem:
+            raise AudioFileError.of(source.path, f"its header contradicts itself: {problem}; is it damaged?")
+        _add(found, source, excerpt)
     else:
         _add(found, source, None)
     if not found.parts and not found.problems:
@@ -105,7 +120,7 @@ def _add_flac_streams(source: Source, start: int, found: OpenedFile) -> None:
                 break
         num_read = _add(found, source, excerpt)
         if stated and stated != num_read:
-            found.report(_states(stated, num_read, "samples"), max(stated - num_read, 0) / stream.info.rate)
+            found.report(_states(stated, num_read), max(stated - num_read, 0) / stream.info.rate)
         elif num_read < stream.num_samples:
             lost = (stream.num_samples - num_read) / stream.info.rate
             found.report("it is cut off: its last frame is not whole", lost)
@@ -168,19 +183,19 @@ def _add(found: OpenedFile, source: Source, excerpt: Excerpt | None) -> int:
     found.parts.append(part)
     if not whole:
         if stated < _UNKNOWN_LENGTH:
-            found.report(_states(stated, num_samples, "samples"), max(stated - num_samples, 0) / rate)
+            found.report(_states(stated, num_samples), max(stated - num_samples, 0) / rate)
     elif log_says := _STATED_AND_THERE.search(log):  # libsndfile takes the existing bytes for the whole file
         bytes_stated, there = map(int, log_says.groups())
         if there and bytes_stated - there > _ROUNDING and bytes_stated < _PLACEHOLDER:
             lost_seconds = num_samples / rate * (bytes_stated - there) / there
-            found.report(_states(bytes_stated, there, "bytes"), lost_seconds)
+            found.report(f"its header states {bytes_stated} bytes, but only {there} are there", lost_seconds)
     elif _NO_END in log:
         found.report("it is cut off: its last page has no end mark")
     return num_samples
 
 
-def _states(stated: int, there: int, unit: str) -> str:
-    return f"its header states {stated} {unit}, but the file has {there}"
+def _states(stated: int, there: int) -> str:
+    return f"its header states {stated} samples, but the file has {there}"
 
 
 def _can_read_last(source: Source, excerpt: Excerpt) -> bool:

@@ -1,0 +1,83 @@
+"""Headers of AIFF, AU and CAF, formats with big-endian headers: contradictions in them, and lengths that they lack."""
+
+from __future__ import annotations
+
+from flowmo_data.tracks.chunks import LARGEST_SIZE, Check, Chunk, Layout, chunks, has_samples_from, repaired
+from flowmo_data.tracks.mpeg.tags import Read
+
+_AIFF, _CAF = Layout("big"), Layout("big", size_bytes=8, alignment=1)
+_UNCOMPRESSED = (b"NONE", b"twos", b"sowt")
+_PLACEHOLDER = 0x7FFF_0000
+"""bytes; programs that do not know the length yet write this number or a larger one"""
+_MOST_FRAME_BYTES = 256
+_AU_HEADER_BYTES = 24
+_UNKNOWN_CAF = (1 << 64) - 1
+"""size of a chunk up to the end of the file (Core Audio Format Specification, "Chunk Header")"""
+
+
+def check_aiff(read: Read, start: int, size: int) -> Check:
+    """Check the header of an AIFF or AIFF-C file; see `wav.check_wav`."""
+    found: dict[bytes, Chunk] = {}
+    for chunk in chunks(read, start + 12, size, _AIFF):
+        found.setdefault(chunk.name, chunk)
+        if len(found.keys() & {b"COMM", b"SSND"}) == 2:
+            break
+    if b"COMM" not in found or b"SSND" not in found:
+        return Check()
+    comm, sound = read(found[b"COMM"].start, found[b"COMM"].start + 22), found[b"SSND"]
+    if read(start + 8, start + 12) == b"AIFC" and comm[18:22] not in _UNCOMPRESSED:
+        return Check()
+    num_frames = int.from_bytes(comm[2:6], "big")
+    data_start = sound.start + 8 + int.from_bytes(read(sound.start, sound.start + 4), "big")
+    stated = sound.start + sound.size - data_start
+    if stated > 0 and num_frames:
+        return Check(_aiff_contradiction(comm, num_frames, stated))
+    if stated > 0 or num_frames or not has_samples_from(read, data_start, size, _AIFF):
+        return Check()
+    fields = {
+        start + 4: min(size - start - 8, LARGEST_SIZE).to_bytes(4, "big"),
+        sound.start - 4: min(size - sound.start, LARGEST_SIZE).to_bytes(4, "big"),
+    }
+    return Check("", repaired(read, start, data_start, size, fields))
+
+
+def _aiff_contradiction(comm: bytes, num_frames: int, stated: int) -> str:
+    """Return how a `COMM` chunk contradicts the bytes that the `SSND` chunk states for samples."""
+    channels, bits = int.from_bytes(comm[:2], "big"), int.from_bytes(comm[6:8], "big")
+    frame_bytes = channels * -(-bits // 8)
+    is_known = max(stated, num_frames) < _PLACEHOLDER
+    if (
+        stated // num_frames > _MOST_FRAME_BYTES
+        or not is_known
+        or stated % num_frames
+        or stated // num_frames == frame_bytes
+    ):
+        return ""
+    return (
+        f"{channels} channels of {bits} bits are {frame_bytes} bytes, but for each sample of all channels it states "
+        f"{stated // num_frames}"
+    )
+
+
+def check_au(read: Read, start: int, size: int) -> Check:
+    """Check the header of an AU file; see `wav.check_wav`."""
+    head = read(start, start + _AU_HEADER_BYTES)
+    data_start, stated = int.from_bytes(head[4:8], "big"), int.from_bytes(head[8:12], "big")
+    if data_start < _AU_HEADER_BYTES:
+        return Check(f"its samples start at byte {data_start}, inside of its header of {_AU_HEADER_BYTES} bytes")
+    if stated or start + data_start >= size:
+        return Check()
+    fields = {start + 8: LARGEST_SIZE.to_bytes(4, "big")}
+    return Check("", repaired(read, start, start + data_start, size, fields))
+
+
+def check_caf(read: Read, start: int, size: int) -> Check:
+    """Check the header of a CAF file; see `wav.check_wav`. libsndfile refuses contradictions in it."""
+    for chunk in chunks(read, start + 8, size, _CAF):
+        if chunk.name == b"data" and chunk.size in (0, _UNKNOWN_CAF) and chunk.start + 4 < size:
+            samples_start = chunk.start + 4  # after the edit count
+            fields = {chunk.start - 8: (size - chunk.start).to_bytes(8, "big")}
+            return Check("", repaired(read, start, samples_start, size, fields))
+        if chunk.name == b"data":
+            break
+    return Check()
