@@ -9,6 +9,9 @@ The Xing packet states the number of packets. Without it, and always in Layers I
 bitrate; fillers at the end make the guess long enough. Fillers at the start take the 529 samples that mpg123 drops as
 the decoder's delay. They also turn mpg123's synthesis window to its position in the whole file: the window is a ring of
 16 places, a packet turns it by 36, 18 or 12, and the position decides the order in which floats are summed.
+In the whole file, it has also turned once for each packet that lies wholly within the delay (LAME's delay is longer than
+a packet of 576 samples). This was found by trial, and holds for up to four such packets; with more, mono files of
+MPEG-2 may differ in the last bit.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ def decode(run: Run) -> npt.NDArray[np.float32]:
     """Decode a run: see `registry.DecodeRun`."""
     per_packet = run.header.samples_per_packet
     turn = 8 if per_packet == 576 else 4  # packets after which the ring is back at its position
-    num_fillers = (run.first - 1) % turn + 1
+    num_fillers = (run.first + run.num_inaudible - 1) % turn + 1
     filler = run.silent_packet()
     if run.header.layer == 3:
         file = _xing_packet(filler, num_fillers + run.num_packets) + filler * num_fillers + run.data

@@ -3,7 +3,7 @@ import sys
 import numpy as np
 import pytest
 import soundfile
-from builders import DATA, EVERY_DECODER, EVERY_RUN_DECODER, make_mp3, walk_bytes
+from builders import DATA, EVERY_DECODER, EVERY_RUN_DECODER, make_mp3, opened, read, walk_bytes
 
 from flowmo_data import MissingPackageError, OptionError
 from flowmo_data.decoding import choose_decoder, native
@@ -105,3 +105,21 @@ def test_decoding_leaks_nothing(decoder):
     grown = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert grown < 20_000  # minimp3py alone leaks 64 bytes a call
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("delay", [None, 0, 40, 1_000, 1_151, 1_600, 2_345])
+@pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 24_000, 44_100])
+def test_soundfile_decodes_windows_as_the_whole_of_any_delay(tmp_path, rate, delay, channels):
+    path = make_mp3(tmp_path / "a.mp3", 40_000, rate=rate, channels=channels)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"LAME") + 21
+    if delay is not None:
+        both = int.from_bytes(data[at : at + 3], "big") & 0xFFF | delay << 12
+        data[at : at + 3] = both.to_bytes(3, "big")
+        path.write_bytes(data)
+    whole = soundfile.read(path, dtype="float32", always_2d=True)[0]
+    (part,) = opened(path).parts
+    assert part.num_samples == len(whole)
+    for start, stop in [(0, len(whole)), (0, 100), (700, 5_000), (12_345, 30_000), (len(whole) - 99, len(whole))]:
+        assert np.array_equal(read(part, start, stop, "soundfile").samples, whole[start:stop])

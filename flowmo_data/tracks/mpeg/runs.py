@@ -43,6 +43,8 @@ class Run:
     """index in the section of the first packet"""
     muted: set[int] = field(default_factory=set)
     """packets, as indices in the run, that decode to silence because their content cannot be decoded"""
+    num_inaudible: int = 0
+    """packets at the start of the section that lie wholly within its delay"""
 
     @property
     def num_packets(self) -> int:
@@ -73,7 +75,7 @@ class Run:
             missing -= self.main_data_bytes(start)
         begin, end = self.starts[start], self.starts[stop]
         starts = [place - begin for place in self.starts[start : stop + 1]]
-        piece = Run(self.header, self.data[begin:end], starts, self.first + start)
+        piece = Run(self.header, self.data[begin:end], starts, self.first + start, num_inaudible=self.num_inaudible)
         if start and self.header.layer == 3:
             _mute_dangling(piece, 0)
         return piece
@@ -182,7 +184,13 @@ def build_run(section: Section, first: int, stop: int, read: Read) -> Run:
         read: returns the bytes `[start, stop)` of the file.
     """
     packets = read_packets(section, first, stop, read)
-    run = Run(section.header, bytearray(packets.data), packets.starts.tolist(), first)
+    run = Run(
+        section.header,
+        bytearray(packets.data),
+        packets.starts.tolist(),
+        first,
+        num_inaudible=section.delay // section.header.samples_per_packet,
+    )
     if section.header.layer == 3:
         for packet in (*reversed(packets.breaks), 0):
             _mute_dangling(run, packet)
