@@ -9,8 +9,8 @@ The Xing packet states the number of packets. Without it, and always in Layers I
 bitrate; fillers at the end make the guess long enough. Fillers at the start take the 529 samples that mpg123 drops as
 the decoder's delay. They also turn mpg123's synthesis window to its position in the whole file: the window is a ring of
 16 places, a packet turns it by 36, 18 or 12, and the position decides the order in which floats are summed.
-In the whole file, it has also turned once for each packet that lies wholly within the delay (LAME's delay is longer than
-a packet of 576 samples). This was found by trial, and holds for up to four such packets; with more, mono files of
+In the whole file, it has also turned once for each packet that lies wholly within the delay (LAME's delay is longer
+than a packet of 576 samples). This was found by trial, and holds for up to four such packets; with more, mono files of
 MPEG-2 may differ in the last bit.
 """
 
