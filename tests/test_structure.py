@@ -21,10 +21,10 @@ INSIDE = {
     ],
     "sources": ["source", "excluding", "folders", "listing"],
     "tracks": [
-        "mpeg", "excerpt", "chunks", "wav", "big_endian", "flac", "ogg", "parts", "mpeg_part", "soundfile_part",
-        "soundfile_opening", "track", "index",
+        "mpeg", "mpeg_in_wav", "excerpt", "chunks", "wav", "big_endian", "flac", "ogg", "parts", "mpeg_part",
+        "soundfile_part", "soundfile_opening", "track", "index",
     ],
-    "tracks/mpeg": ["headers", "scanning", "sections", "tags", "walking", "seeking", "runs"],
+    "tracks/mpeg": ["headers", "scanning", "sections", "tags", "claims", "walking", "seeking", "runs"],
     "tracks/index": ["schema", "columns", "describing", "building", "audio_index"],
     "epochs": [
         "options", "framing", "randomness", "shuffle_buffer", "plan", "sharding", "report", "error_log", "progress",

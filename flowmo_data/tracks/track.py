@@ -16,6 +16,7 @@ from flowmo_data.errors import AudioFileError, SampleRateError
 from flowmo_data.sources import Source
 from flowmo_data.tracks.mpeg import Walk, missing_packets, tag_end, walk
 from flowmo_data.tracks.mpeg.tags import in_blocks
+from flowmo_data.tracks.mpeg_in_wav import packets_end
 from flowmo_data.tracks.mpeg_part import MpegPart
 from flowmo_data.tracks.parts import Loss, Part, ResampledPart, refusal
 from flowmo_data.tracks.soundfile_opening import open_soundfile
@@ -78,16 +79,18 @@ def open_track(source: Source) -> Track:
     path = source.path
     if not source.stamp.size:
         raise AudioFileError.of(path, "the file is empty (0 bytes)")
-    audio_start = tag_end(in_blocks(source.read, source.stamp.size), 0, source.stamp.size)
+    read = in_blocks(source.read, source.stamp.size)
+    audio_start = tag_end(read, 0, source.stamp.size)
     head = source.read(audio_start, audio_start + 12)
     reason = f"and its first bytes, {head!r}, match no other format" if head else "only tags"
-    if head.startswith(_OTHER_FORMATS):
+    end = packets_end(read, source.stamp.size) if head.startswith(b"RIFF") else None
+    if head.startswith(_OTHER_FORMATS) and end is None:
         try:
             found = open_soundfile(source, audio_start)
             return Track(path, tuple(found.parts), "; ".join(found.problems), tuple(found.losses))
         except soundfile.LibsndfileError as error:
             reason = f"and libsndfile, chosen by its first bytes, reports: {error.error_string}"
-    track = _open_mpeg(source)
+    track = _open_mpeg(source, source.stamp.size if end is None else end)
     if track is None:
         size = source.stamp.size
         raise AudioFileError.of(
@@ -96,8 +99,8 @@ def open_track(source: Source) -> Track:
     return track
 
 
-def _open_mpeg(source: Source) -> Track | None:
-    found = walk(source.read, source.stamp.size)
+def _open_mpeg(source: Source, end: int) -> Track | None:
+    found = walk(source.read, end)
     if not found.sections:
         return None
     parts = tuple(MpegPart(source, section) for section in found.sections)

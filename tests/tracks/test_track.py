@@ -261,3 +261,48 @@ def test_a_codec_that_libsndfile_cannot_read_is_refused_with_the_reason(tmp_path
     write(path, music(20_000, channels=1), RATE, "AIFF", codec)
     with pytest.raises(AudioFileError, match=f"libsndfile reads no samples of the codec AIFF/{codec}"):
         opened(path)
+
+
+def in_wav(data, *, tag=0x55, behind=b"", data_bytes=None, extra=b"LIST\x04\x00\x00\x00INFO"):
+    """MPEG audio as a WAV file holds it."""
+    fmt = tag.to_bytes(2, "little") + (2).to_bytes(2, "little") + RATE.to_bytes(4, "little") + bytes(22)
+    size = (len(data) if data_bytes is None else data_bytes).to_bytes(4, "little")
+    chunks = (
+        b"fmt " + len(fmt).to_bytes(4, "little") + fmt + extra + b"data" + size + data + bytes(len(data) % 2) + behind
+    )
+    return b"RIFF" + (len(chunks) + 4).to_bytes(4, "little") + b"WAVE" + chunks
+
+
+LIST = b"LIST" + (26).to_bytes(4, "little") + b"INFOISFT" + (14).to_bytes(4, "little") + b"Lavf59.27.100\0"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"behind": LIST},
+        {"extra": b"fact\x04\x00\x00\x00abcd" + LIST},
+        {"data_bytes": 0},
+        {"data_bytes": 0xFFFF_FFFF},
+    ],
+    ids=["plain", "a chunk behind", "chunks before", "no size", "streamed"],
+)
+@pytest.mark.parametrize("name", ["a.mp3", "layer2_named_mp3.mp3", "crc_protected.mp3"])
+def test_mpeg_audio_in_a_wav_is_read_by_its_packets(tmp_path, options, name):
+    data = (DATA / name).read_bytes() if name != "a.mp3" else make_mp3(tmp_path / "a.mp3", 60_001).read_bytes()
+    (tmp_path / "a.mp3").write_bytes(data)
+    (tmp_path / "a.wav").write_bytes(in_wav(data, tag=0x50 if "layer2" in name else 0x55, **options))
+    (right,), track = opened(tmp_path / "a.mp3").parts, opened(tmp_path / "a.wav")
+    assert (track.damage, track.losses) == ("", ())
+    (part,) = track.parts
+    assert (part.format, part.num_samples) == (right.format, right.num_samples)
+    for start in (0, 20_000, part.num_samples - 3_000):
+        assert np.array_equal(
+            read(right, start, start + 3_000).samples.copy(), read(part, start, start + 3_000).samples
+        )
+
+
+def test_mpeg_audio_in_a_wav_that_is_cut_off_is_damaged(tmp_path):
+    data = in_wav(make_mp3(tmp_path / "a.mp3", 60_001).read_bytes())
+    (tmp_path / "a.wav").write_bytes(data[:-2_000])
+    assert "its header states 54 audio packets, but the file has" in opened(tmp_path / "a.wav").damage

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from flowmo_data.tracks.mpeg.claims import apply_info_packet
 from flowmo_data.tracks.mpeg.headers import HEADER_BYTES, LONGEST_FREE_PACKET, packet_lengths, parse_header, stream_key
 from flowmo_data.tracks.mpeg.scanning import PERIOD, Bytes, keys_at, regular_packets, vouched_for
 from flowmo_data.tracks.mpeg.sections import Gap, Section, section_lengths
-from flowmo_data.tracks.mpeg.tags import InfoPacket, Read, audio_end, in_blocks, parse_info_packet, tag_end
+from flowmo_data.tracks.mpeg.tags import Read, audio_end, in_blocks, tag_end
 
 _CHUNK_BYTES = 1 << 19
 _LOOKAHEAD_BYTES = 3 * LONGEST_FREE_PACKET + HEADER_BYTES
@@ -58,42 +59,12 @@ def walk(read: Read, size: int) -> Walk:
     if not walker.sections and start:  # the tag's size was wrong
         walker = _Walker(read, 0, end)
         walker.run()
-    all_there = [_apply_info_packet(read, section) for section in walker.sections]
+    all_there = [
+        apply_info_packet(read, section, trailing_bytes=walker.trailing_bytes if section is walker.sections[-1] else 0)
+        for section in walker.sections
+    ]
     sections = tuple(section for section in walker.sections if section.num_samples > 0)
     return Walk(sections, walker.lost_bytes, 0 if all_there[-1:] == [True] else walker.trailing_bytes)
-
-
-def _apply_info_packet(read: Read, section: Section) -> bool:
-    """Remove the Info packet from the start of a section, and the samples that it counts as delay and padding.
-
-    Returns:
-        True if there is an Info packet, and the section has as many packets as it states.
-    """
-    first = section.offsets[0]
-    stop = section.offsets[1] if section.num_packets > 1 else section.end
-    info = parse_info_packet(read(first, stop), section.header)
-    padding = 0
-    if info is not None:
-        section.offsets = section.offsets[1:]
-        section.gaps = [Gap(gap.packet - 1, gap.start, gap.lost_bytes) for gap in section.gaps if gap.packet > 1]
-        if section.num_packets:
-            section.delay = info.delay
-            if info.num_packets == section.num_packets or info.num_bytes == section.end - first:
-                padding = info.padding  # the tag refers to the end of this section
-            section.stated_packets = _plausible_packets(info, section)
-    decoded = section.num_packets * section.header.samples_per_packet
-    section.num_samples = decoded - section.delay - padding
-    return info is not None and info.num_packets == section.num_packets
-
-
-def _plausible_packets(info: InfoPacket, section: Section) -> int:
-    """Return the stated number of packets; 0 if there is none, or if it does not fit the stated bytes."""
-    stated = info.num_packets or 0
-    if stated and info.num_bytes:
-        possible = [length for length in section.lengths if length]
-        if not min(possible) <= info.num_bytes / stated <= max(possible) + 1:
-            return 0
-    return stated
 
 
 class _Walker:

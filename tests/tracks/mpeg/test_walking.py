@@ -184,3 +184,67 @@ def test_cut_and_spliced_files_keep_packets_in_order(data, draw):
 )
 def test_hostile_bytes_are_walked(unit):
     walk_bytes(unit * (200_000 // len(unit)))
+
+
+# Claims that cannot be true, and a count that includes the packet that states it
+
+
+def info_place(data):
+    return max(data.find(b"Info"), data.find(b"Xing"))
+
+
+def with_delays(data, delay, padding):
+    at = info_place(data) + 8 + 4 + 4 + 100 + 4 + 21
+    return data[:at] + (delay << 12 | padding).to_bytes(3, "big") + data[at + 3 :]
+
+
+def with_count(data, more, *, num_bytes=0):
+    """The file with another number of packets in its Info packet, and other or (None) no bytes."""
+    at = info_place(data)
+    count = (int.from_bytes(data[at + 8 : at + 12], "big") + more).to_bytes(4, "big")
+    if num_bytes is not None:
+        size = (int.from_bytes(data[at + 12 : at + 16], "big") + num_bytes).to_bytes(4, "big")
+        return data[: at + 8] + count + size + data[at + 16 :]
+    flags = (int.from_bytes(data[at + 4 : at + 8], "big") & ~2).to_bytes(4, "big")
+    moved = data[at + 16 : at + 16 + 100 + 4 + 24]  # seek table, quality and LAME's fields
+    return data[: at + 4] + flags + count + moved + data[at + 12 + len(moved) :]
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(44_100, 2), (44_100, 1), (22_050, 2)])
+@pytest.mark.parametrize("num_samples", [100, 1_500, 4_000])
+@pytest.mark.parametrize("delays", [(4_095, 4_095), (4_095, 0), (576, 4_095)])
+def test_delays_that_leave_nothing_are_not_believed(tmp_path, rate, channels, num_samples, delays):
+    data = make_mp3(tmp_path / "a.mp3", num_samples, rate=rate, channels=channels).read_bytes()
+    decoded = len(packets(data)) * (1_152 if rate == 44_100 else 576)
+    (section,) = walk_bytes(with_delays(data, *delays)).sections
+    left = decoded - (delays[0] + 529) - max(delays[1] - 529, 0)
+    assert section.num_samples == (left if left > 0 else decoded)
+
+
+@pytest.mark.parametrize("num_bytes", [0, None, -417])
+@pytest.mark.parametrize(("rate", "channels"), [(44_100, 2), (44_100, 1), (22_050, 2)])
+def test_a_count_may_include_the_packet_that_states_it(tmp_path, rate, channels, num_bytes):
+    data = make_mp3(tmp_path / "a.mp3", 60_000, rate=rate, channels=channels).read_bytes()
+    (whole,) = walk_bytes(data).sections
+    found = walk_bytes(with_count(data, 1, num_bytes=num_bytes))
+    (section,) = found.sections
+    assert section.num_samples == whole.num_samples == 60_000
+    assert section.stated_packets == section.num_packets == whole.num_packets
+    assert found.trailing_bytes == 0
+
+
+@pytest.mark.parametrize("num_bytes", [0, None])
+def test_a_packet_that_is_missing_is_missed(data, num_bytes):
+    (whole,) = walk_bytes(data).sections
+    last, gap = whole.offsets[-1], slice(whole.offsets[50], whole.offsets[51])
+    same = with_count(data, 0, num_bytes=num_bytes)
+    for cut in (
+        same[: last + 100],
+        same[: gap.start + 60] + same[gap.stop :],
+        *([same[:last]] if num_bytes == 0 else []),
+    ):
+        (section,) = walk_bytes(cut).sections
+        assert section.stated_packets == whole.num_packets
+        assert section.num_packets < whole.num_packets
+    (section,) = walk_bytes(with_count(data, 2, num_bytes=num_bytes)).sections
+    assert section.stated_packets == whole.num_packets + 2
