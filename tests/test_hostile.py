@@ -4,6 +4,7 @@ import logging
 import os
 import random
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -166,3 +167,26 @@ def test_what_a_file_holds_does_not_matter_for_where_it_leads(tmp_path):
     playlist.write_text(f"#EXTM3U\n{tmp_path / 'secret.mp3'}\n" * random.Random(0).randint(3, 9))
     with pytest.raises(NoReadableFileError, match="no MPEG audio packets"):
         list(StreamingAudioDataset(playlist, decoder="soundfile"))
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        bytes.fromhex("664c614380000022100010000000000000000ac442f000000000") + bytes(16),  # a FLAC header
+        b"OggS\0\2" + bytes(8) + b"\1\0\0\0" + bytes(8) + b"\1\7\1vorbis" + b"OggS\0\0" + bytes(21),  # a link
+        b"OggS\0\2" + bytes(8) + b"\1\0\0\0" + bytes(8) + b"\1\7\1vorbis",  # a stream of a link
+        b"OggS\0\0" + bytes(21),
+        b"OggS",
+        b"RIFF\0\0\0\0WAVE",
+        b"FORM\0\0\0\0",
+        b"caff\0\0\0\0\0\0\0\0",
+    ],
+    ids=["FLAC", "links", "streams", "pages", "markers", "RIFF", "FORM", "CAF"],
+)
+def test_headers_without_end_take_seconds(tmp_path, piece):
+    path = tmp_path / "a.audio"
+    path.write_bytes(piece * (1_000_000 // len(piece)))
+    start = time.process_time()
+    with pytest.raises(AudioFileError):
+        opened(path)
+    assert time.process_time() - start < 10

@@ -20,6 +20,8 @@ _STREAMINFO_BYTES = 42
 _MARKER_AND_STREAMINFO = rb"fLaC[\x00\x80]\x00\x00\x22"
 _HEADER_BYTES = 16
 """bytes of the longest frame header (section 9.1)"""
+MOST_STREAMS = 1_000
+"""streams of a file that are looked at: hostile bytes may have one every 42 bytes"""
 _CHUNK = 1 << 20
 """bytes read at a time"""
 _PROBE = 1 << 15
@@ -135,15 +137,15 @@ def is_as_stated(read: Read, start: int, size: int) -> bool:
 
 
 def walk_flac(read: Read, start: int, size: int) -> list[FlacStream]:
-    """Return the streams of a file, one for each header in it, by all of its frame headers.
+    """Return the streams of a file, one for each header in it, by all of its frame headers; the first 1,000.
 
     Args:
         read: returns the bytes `[start, stop)` of the file.
         start: byte at which the first stream starts.
         size: bytes of the file.
     """
-    streams = []
-    while (stream := _open(read, start, size)) is not None:
+    streams: list[FlacStream] = []
+    while len(streams) < MOST_STREAMS and (stream := _open(read, start, size)) is not None:
         streams.append(stream)
         _walk_stream(stream, read)
         start = stream.stop

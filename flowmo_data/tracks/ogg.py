@@ -20,6 +20,8 @@ _LONGEST_PAGE_BYTES = 65_307
 _HEADER_BYTES = 27
 _BEGINS = 2
 """bit of a page's flags: a stream begins with it"""
+MOST_LINKS = 1_000
+"""links of a file, and streams of a link, that are looked at: hostile bytes may have one every 28 bytes"""
 _BLOCK_BYTES = 1 << 18
 """bytes read at a time"""
 _OPUS_RATE = 48_000
@@ -79,19 +81,23 @@ class Link:
 
 
 def walk_ogg(read: Read, size: int) -> list[Link]:
-    """Return the links of a file, by all of its page headers.
+    """Return the links of a file, by all of its page headers; the first 1,000 if there are more.
 
     Args:
         read: returns the bytes `[start, stop)` of the file.
         size: bytes of the file.
     """
     links: list[Link] = []
-    beginning = False
+    beginning, stop = False, size
     for page in _pages(_in_blocks(read), size):
         if page.flags & _BEGINS:
             if not beginning:
+                if len(links) == MOST_LINKS:
+                    stop = page.start
+                    break
                 links.append(Link(page.start))
-            links[-1].streams[page.serial] = _stream(read(page.body, min(page.body + 64, page.stop)))
+            if len(links[-1].streams) < MOST_LINKS:
+                links[-1].streams[page.serial] = _stream(read(page.body, min(page.body + 64, page.stop)))
         beginning = bool(page.flags & _BEGINS)
         if links:
             links[-1].stop = page.stop
@@ -101,7 +107,7 @@ def walk_ogg(read: Read, size: int) -> list[Link]:
     for link, after in pairwise(links):
         link.stop = after.start
     if links:
-        links[-1].stop = size
+        links[-1].stop = stop
     return links
 
 

@@ -49,6 +49,8 @@ _UNKNOWN_LENGTH = 1 << 40
 """samples; libsndfile states more than this if a header gives no length"""
 
 
+_MOST_PROBLEMS = 5
+"""problems that are shown"""
 _CHECKS = {
     **dict.fromkeys(WAV_MARKERS, check_wav), b"FORM": check_aiff, b".snd": check_au, b"caff": check_caf,
 }  # fmt: skip
@@ -65,6 +67,13 @@ class OpenedFile:
     """its problems, in words"""
     losses: list[Loss] = field(default_factory=list)
     """its losses"""
+
+    @property
+    def damage(self) -> str:
+        """The problems in one line, without those beyond the first few."""
+        problems = list(dict.fromkeys(self.problems))
+        more = len(problems) - _MOST_PROBLEMS
+        return "; ".join([*problems[:_MOST_PROBLEMS], *([f"and {more} more"] if more > 0 else [])])
 
     @property
     def seconds(self) -> float:
@@ -105,13 +114,14 @@ def open_soundfile(source: Source, start: int) -> OpenedFile:
     if not found.parts and not found.problems:
         _add(found, source, None)
     if not found.parts:
-        raise AudioFileError.of(source.path, "; ".join(found.problems))
+        raise AudioFileError.of(source.path, found.damage)
     return found
 
 
 def _add_flac_streams(source: Source, start: int, found: OpenedFile) -> None:
     """Add the streams of a FLAC file: more than one, or one with another length than its header states."""
-    for stream in walk_flac(source.read, start, source.stamp.size):
+    streams = walk_flac(source.read, start, source.stamp.size)
+    for stream in streams:
         stated, lengths = stream.info.num_samples, (stream.num_samples, stream.last_frame)
         for num_samples in lengths:  # the last frame may be cut off
             head = stream.head(source.read, stream.first_sample + num_samples)
@@ -124,6 +134,8 @@ def _add_flac_streams(source: Source, start: int, found: OpenedFile) -> None:
         elif num_read < stream.num_samples:
             lost = (stream.num_samples - num_read) / stream.info.rate
             found.report("it is cut off: its last frame is not whole", lost)
+    if streams:
+        _report_rest(found, streams[-1].stop, source)
 
 
 def _add_links(source: Source, found: OpenedFile) -> None:
@@ -142,8 +154,15 @@ def _add_links(source: Source, found: OpenedFile) -> None:
             what = f"link {number} of {len(links)}, which libsndfile does not read ({error.error_string.rstrip('.')})"
         if unread:
             found.report(f"it holds {what}", sum(stream.seconds for stream in unread))
+    if links:
+        _report_rest(found, links[-1].stop, source)
     if first_error and not found.parts:
         raise first_error
+
+
+def _report_rest(found: OpenedFile, stop: int, source: Source) -> None:
+    if stop < source.stamp.size:
+        found.report(f"it holds too many streams: {source.stamp.size - stop} bytes behind the first 1000 are not read")
 
 
 def _add(found: OpenedFile, source: Source, excerpt: Excerpt | None) -> int:

@@ -87,7 +87,7 @@ def open_track(source: Source) -> Track:
     if head.startswith(_OTHER_FORMATS) and end is None:
         try:
             found = open_soundfile(source, audio_start)
-            return Track(path, tuple(found.parts), "; ".join(found.problems), tuple(found.losses))
+            return Track(path, tuple(found.parts), found.damage, tuple(found.losses))
         except soundfile.LibsndfileError as error:
             reason = f"and libsndfile, chosen by its first bytes, reports: {error.error_string}"
     track = _open_mpeg(source, source.stamp.size if end is None else end)

@@ -145,3 +145,13 @@ def test_any_bytes_have_links_that_cover_them(chunks):
     links = walk_ogg(lambda start, stop: data[start:stop], len(data))
     assert all(link.stop == after.start for link, after in pairwise(links))
     assert not links or links[-1].stop == len(data)
+
+
+def test_many_links_that_cannot_be_read_make_a_short_line(tmp_path):
+    signal = make_ogg(tmp_path / "a.ogg", 9_000, "VORBIS", RATE)
+    broken = (tmp_path / "a.ogg").read_bytes().replace(b"\3vorbis", b"\3vorbiz")
+    (tmp_path / "a.ogg").write_bytes((tmp_path / "a.ogg").read_bytes() + broken * 20)
+    track = opened(tmp_path / "a.ogg")
+    assert track.damage.endswith("; and 15 more")
+    assert len(track.losses) == 20
+    assert_reads(track.parts, signal)
