@@ -11,6 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from flowmo_data.runtime.processes import num_cores
+from flowmo_data.runtime.threads import ordered_map
+
 SAMPLE_RATE = 44_100
 NUM_FILES = 24
 SECONDS_PER_FILE = 40
@@ -25,7 +28,7 @@ def default_folder() -> Path:
 
 
 def make_demo(folder: Path, *, num_files: int = NUM_FILES, seconds: int = SECONDS_PER_FILE) -> Iterator[Path]:
-    """Write the missing stereo MP3s at 44.1 kHz into a folder, and yield the path of each when it exists.
+    """Write the missing stereo MP3s at 44.1 kHz into a folder, in threads; yield the path of each when it exists.
 
     Each file has chords of decaying tones over noise, so that an encoder has as much to do as with music. It is written
     under a temporary name and then renamed, so that a file that exists is complete.
@@ -39,7 +42,8 @@ def make_demo(folder: Path, *, num_files: int = NUM_FILES, seconds: int = SECOND
         OSError: the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for index in range(num_files):
+
+    def make(index: int) -> Path:
         path = folder / f"demo_{index:03d}.mp3"
         if not path.exists():
             unfinished = path.with_suffix(f".{os.getpid()}.part")
@@ -48,7 +52,9 @@ def make_demo(folder: Path, *, num_files: int = NUM_FILES, seconds: int = SECOND
                 unfinished.replace(path)
             finally:
                 unfinished.unlink(missing_ok=True)
-        yield path
+        return path
+
+    return ordered_map(make, range(num_files), threads=num_cores())  # LAME runs without Python's lock
 
 
 def write_mp3(path: Path, samples: npt.NDArray[np.float32], sample_rate: int = SAMPLE_RATE) -> None:

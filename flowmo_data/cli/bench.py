@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from flowmo_data.bench.baselines import check_torchcodec, own_decoder
 from flowmo_data.bench.decoders import compare_decoders, decoder_setups, decoders_as_json, decoders_table
@@ -29,6 +30,8 @@ from flowmo_data.runtime.processes import num_cores
 from flowmo_data.sources import find_sources
 
 _SAMPLE_RATE = 44_100
+_DEMO_RUNS: dict[str, Any] = {"workers": (0, 2), "warmup": 2, "batches": 10, "repeats": 2}
+"""defaults for the demo, which has to end within a minute"""
 
 
 @click.command(cls=SpacedLists)
@@ -90,6 +93,9 @@ def bench(
     With --decoders, each installed decoder of MP3 decodes the same packets on one core instead, in turns of a batch;
     "native" with each instruction set of this processor, in stereo and in mono.
 
+    --demo makes fewer and shorter runs, to end within a minute, unless other numbers are given: 0 and 2 workers, 2 runs
+    of 10 batches after 2.
+
     Separate the values of a list with spaces: --workers 0 1 2 4.
     """
     if folder is None and not demo:
@@ -98,6 +104,10 @@ def bench(
         raise click.UsageError(f"give the folder {folder} or --demo, not both")
     if decoders and (baselines or plot_path):
         raise click.UsageError("--decoders compares decoders, not loaders: leave out --baselines and --plot")
+    if demo:
+        shorter = {name: value for name, value in _DEMO_RUNS.items() if _is_default(name)}
+        workers, repeats = shorter.pop("workers", workers), shorter.pop("repeats", repeats)
+        options.update(shorter)
     explanation = explain_choice(options["decoder"])
     options["decoder"] = choose_decoder(options["decoder"])
     if json_path:
@@ -116,6 +126,10 @@ def bench(
         report = _compare_loaders(setups, repeats, corpus, plot_path)
     if json_path:
         json_path.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def _is_default(name: str) -> bool:
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.DEFAULT
 
 
 def _check_baselines(baselines: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 from programs import run as run_program
 
 from flowmo_data import MissingPackageError, __version__
+from flowmo_data.bench.demo import NUM_FILES
 from flowmo_data.cli.group import flowmo_data_command
 from flowmo_data.decoding import native
 from flowmo_data.decoding.registry import explain_choice
@@ -87,6 +88,20 @@ def test_bench_prints_one_table(tmp_path):
     assert f"decoder: {explain_choice()}\n" in result.output
     assert "goes through the" not in result.output
     assert "3 workers for 2 files: a file goes to one worker, and the others are idle" in result.output
+
+
+def test_the_demo_makes_fewer_and_shorter_runs_unless_others_are_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("flowmo_data.cli.bench.default_folder", lambda: tmp_path)
+    for index in range(NUM_FILES):
+        make_mp3(tmp_path / f"demo_{index:03d}.mp3", 30_000, seed=index)  # they exist, so they are not made
+    given = ["--samples-per-frame", "8000", "--batch-size", "2", "--batches", "3"]
+    result = run("bench", "--demo", *given, "--json", tmp_path / "out.json")
+    assert result.exit_code == 0, result.output
+    entries = json.loads((tmp_path / "out.json").read_text())["results"]
+    assert {entry["setup"]["num_workers"] for entry in entries} == {0, 2}
+    assert {entry["setup"]["warmup"] for entry in entries} == {2}
+    assert {entry["setup"]["batches"] for entry in entries} == {3}  # as given
+    assert {len(entry["runs"]) for entry in entries} == {2}
 
 
 def test_bench_shows_the_decoders_side_by_side(tmp_path):
