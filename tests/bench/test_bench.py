@@ -16,6 +16,7 @@ from flowmo_data.bench.baselines import (
     whole_file_batches,
 )
 from flowmo_data.bench.demo import make_demo
+from flowmo_data.bench.plotting import draw
 from flowmo_data.bench.reporting import Result, recommendation, results_table, share_of_limit
 from flowmo_data.bench.setups import Measurement, Setup
 
@@ -109,6 +110,21 @@ def test_the_whole_file_baseline_keeps_a_decoder_of_its_own():
     table = results_table([whole_file], result("decoder", 0, 1))
     assert list(table.columns[0].cells) == ["whole-file\nsoundfile"]
     assert list(table.columns[4].cells) == [""]  # no share of the limit of another decoder
+
+
+@pytest.mark.parametrize("num_runs", [1, 3])
+def test_the_picture_has_the_names_of_all_loaders_and_the_limit(tmp_path, monkeypatch, num_runs):
+    matplotlib = pytest.importorskip("matplotlib", reason="it is not installed; it is optional")
+    monkeypatch.setitem(matplotlib.rcParams, "svg.fonttype", "none")
+    loaders = ("flowmo_data", "flowmo_data batches", "whole-file", "librosa", "torchcodec")
+    results = [Result(each.setup, each.runs * num_runs) for each in (result(name, 0, 2, 100) for name in loaders)]
+    draw(results, result("decoder", 0, 1), tmp_path / "out.svg")
+    text = (tmp_path / "out.svg").read_text()
+    for words in ("flowmo_data, dataset(batch_size=)", "whole files in a thread, auto", "torchcodec, random windows",
+                  "decoder alone,", "1 core: 10.0", "first batch, seconds"):  # fmt: skip
+        assert words in text
+    draw(results[:1], None, tmp_path / "out.png")
+    assert (tmp_path / "out.png").exists()
 
 
 def test_of_two_as_fast_the_smaller_is_recommended():
