@@ -1,7 +1,9 @@
-"""Run the benchmarks and write the figures into docs/benchmarks.md: `python docs/make_benchmarks.py FOLDER`.
+"""Measure, and write all figures anew: `python docs/make_benchmarks.py FOLDER`.
 
-This takes a quarter of an hour on an otherwise idle machine, and needs the extras cli, librosa and plot. `--only-text`
-writes the figures of the last run, from docs/benchmarks.json, into the text again.
+The figures go into README.md, into docs/benchmarks.md and other pages (between comments such as `<!-- speed -->`), into
+the picture and into docs/benchmarks.json. On an otherwise idle machine with two cores this takes about 20 minutes;
+`--repeats 2 --batches 20 --keep-scaling` takes 8. It needs the extras cli, librosa and plot. torchcodec is measured if
+it decodes here. `--only-text` writes the figures of the last run into the text again.
 """
 
 from __future__ import annotations
@@ -9,136 +11,133 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import statistics
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-DOCS = Path(__file__).parent
-BENCH = [
-    "--workers", "0", "1", "2", "--decode-threads", "0", "2", "--baselines", "whole-file", "librosa",
-    "--plot", str(DOCS / "benchmarks.png"),
-]  # fmt: skip
-PUBLISHED = {"minimp3py pipeline": 11.84, "librosa DataLoader": 6.57}
+import benchmark_tables as tables
+
+from flowmo_data.bench.baselines import check_torchcodec
+from flowmo_data.errors import MissingPackageError
+
+ROOT = Path(__file__).parents[1]
+REPORT = Path("docs/benchmarks.json")
+PARTS: dict[str, dict[str, Callable[[tables.Report], str | None]]] = {
+    "README.md": {"figures": tables.readme_table},
+    "docs/benchmarks.md": {
+        "machine": tables.machine_line,
+        "speed": tables.speed_table,
+        "decoders": tables.decoders_table,
+        "ratios": tables.ratios_table,
+        "timing": tables.timing_table,
+        "scaling": tables.scaling_table,
+    },
+    "docs/workers_and_threads.md": {
+        "limit": tables.limit_sentence,
+        "recommendation": tables.recommendation_block,
+        "workers": tables.workers_sentence,
+        "threads": tables.threads_sentence,
+        "in place": tables.in_place_sentence,
+    },
+    "docs/from_librosa.md": {"librosa": tables.librosa_sentence},
+}
+"""the pages, with the functions that make what is between the comments"""
+_DECODER_BATCHES = 10
+"""batches of a decoder in a repeat, when decoders are compared"""
 
 
-def measure(folder: str) -> dict[str, Any]:
-    """Run the benchmark and the scaling study, save the results, and return them."""
-    path = DOCS / "benchmarks.json"
-    subprocess.run([sys.executable, "-m", "flowmo_data.cli", "bench", folder, *BENCH, "--json", str(path)], check=True)
-    report: dict[str, Any] = json.loads(path.read_text())
-    command = [sys.executable, str(DOCS / "measure_scaling.py")]
-    lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
-    report["scaling"] = [json.loads(line) for line in lines]
-    for result in report["results"]:
+def measure(folder: str, *, repeats: int, batches: int, keep_scaling: bool) -> dict[str, Any]:
+    """Run the benchmarks, draw the picture, and return the results.
+
+    Args:
+        folder: the files.
+        repeats: runs of each setup.
+        batches: timed batches of a run.
+        keep_scaling: take the scaling study from the last report.
+    """
+    options = [folder, "--repeats", str(repeats)]
+    report = _bench(
+        *options, "--batches", str(batches), "--workers", "0", "1", "2", "--decode-threads", "0", "2",
+        "--baselines", *_baselines(), "--plot", str(ROOT / "docs" / "benchmarks.png"),
+    )  # fmt: skip
+    report["decoders"] = _bench(*options, "--batches", str(_DECODER_BATCHES), "--decoders")["decoders"]
+    if keep_scaling:
+        last = json.loads((ROOT / REPORT).read_text())
+        report["scaling"], report["scaling_machine"] = last["scaling"], last.get("scaling_machine", last["machine"])
+    else:
+        lines = _run(str(ROOT / "docs" / "measure_scaling.py")).splitlines()
+        report["scaling"], report["scaling_machine"] = [json.loads(line) for line in lines], report["machine"]
+    for result in (*report["results"], *report["decoders"]):
         result["setup"]["files"] = ["FOLDER"]
-    path.write_text(json.dumps(report, indent=1) + "\n")
+    report["corpus"]["unreadable"] = [line.replace(folder, "FOLDER") for line in report["corpus"]["unreadable"]]
     return report
 
 
-def machine_line(report: dict[str, Any]) -> str:
-    """Return a line with the machine, the versions, the corpus and the date."""
-    machine, corpus = report["machine"], report["corpus"]
-    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
-    return (
-        f"{machine['date'][:10]}, {machine['system']}, {machine['processor']}, {machine['cores']} cores; {versions}. "
-        f"{corpus['num_files']} files, {corpus['hours']:.1f} hours, {corpus['num_frames']} frames of "
-        f"{report['results'][0]['setup']['samples_per_frame']:,} samples; batches of "
-        f"{report['results'][0]['setup']['batch_size']}, shuffle buffer of "
-        f"{report['results'][0]['setup']['shuffle_buffer_size']:,}; decoder {report['results'][0]['setup']['decoder']}."
-    )
+def _baselines() -> list[str]:
+    try:
+        check_torchcodec()
+    except MissingPackageError as error:
+        sys.stderr.write(f"{error}: it is not measured\n")
+        return ["whole-file", "librosa"]
+    return ["whole-file", "librosa", "torchcodec"]
 
 
-def median(result: dict[str, Any], key: str) -> float:
-    """Return the median of a value over the runs of a setup."""
-    return statistics.median(run[key] for run in result["runs"])
+def _bench(*arguments: str) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "report.json"
+        command = [sys.executable, "-m", "flowmo_data.cli", "bench", *arguments, "--json", str(path)]
+        subprocess.run(command, check=True)
+        report: dict[str, Any] = json.loads(path.read_text())
+        return report
 
 
-def name(result: dict[str, Any]) -> str:
-    """Return the name of the setup's loader for the tables."""
-    loader = result["setup"]["loader"]
-    return {"decoder": "decoder alone", "flowmo_data batches": "flowmo_data, `batch_size=`"}.get(loader, loader)
+def _run(*arguments: str) -> str:
+    return subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def speed_table(report: dict[str, Any]) -> str:
-    """Return a table of the first batch, speed and memory of every setup."""
-    lines = [
-        "| loader | workers | threads | first batch, s | batches/s (min-max) | of limit | CPU ms/batch | peak MB |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for result in report["results"]:
-        setup, share = result["setup"], result["share_of_decode_limit"]
-        speeds = [run["num_batches"] / run["steady_seconds"] for run in result["runs"]]
-        speed = f"{statistics.median(speeds):.2f} ({min(speeds):.2f}-{max(speeds):.2f})"
-        if setup["loader"] == "decoder":
-            lines.append(f"| {name(result)} | | | | {speed} | | | |")
-            continue
-        cpu = statistics.median(run["cpu_seconds"] / run["num_batches"] for run in result["runs"]) * 1e3
-        lines.append(
-            f"| {name(result)} | {setup['num_workers']} | {setup['decode_threads']} "
-            f"| {median(result, 'first_batch_seconds'):.2f} | {speed} | {'' if share is None else f'{share:.0%}'} "
-            f"| {cpu:.0f} | {median(result, 'peak_bytes') / 1e6:.0f} |"
-        )
-    return "\n".join(lines)
+def fill(text: str, marker: str, content: str | None) -> str:
+    """Return the text with the content between the two comments of a marker; None leaves it as it is.
 
-
-def timing_table(report: dict[str, Any]) -> str:
-    """Return a table of the same runs, timed in two ways: the steady state alone, and including the first batch."""
-    lines = ["| loader, one process | steady batches/s | including the first batch |", "| --- | ---: | ---: |"]
-    for result in report["results"]:
-        setup = result["setup"]
-        if setup["loader"] == "decoder" or setup["num_workers"] or setup["decode_threads"]:
-            continue
-        with_fill = statistics.median(
-            (setup["warmup"] + run["num_batches"])
-            / (run["first_batch_seconds"] + run["warmup_seconds"] + run["steady_seconds"])
-            for run in result["runs"]
-        )
-        lines.append(f"| {name(result)} | {result['batches_per_second']:.2f} | {with_fill:.2f} |")
-    return "\n".join(lines)
-
-
-def scaling_table(report: dict[str, Any]) -> str:
-    """Return a table of the time and memory for large numbers of files."""
-    lines = [
-        "| files | listing, s | making the dataset (with listing), s | first batch, s "
-        "| a worker's private memory after a tenth, MB | near the end, MB |",
-        "| ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    lines += [
-        f"| {row['files']:,} | {row['listing_seconds']:.2f} | {row['making_seconds']:.2f} "
-        f"| {row['first_batch_seconds']:.2f} | {row['worker_bytes_at_a_tenth'] / 1e6:.1f} "
-        f"| {row['worker_bytes_near_the_end'] / 1e6:.1f} |"
-        for row in report["scaling"]
-    ]
-    return "\n".join(lines)
-
-
-def fill(text: str, marker: str, content: str) -> str:
-    """Put the content between the two comments of a marker."""
+    Raises:
+        ValueError: the text has no such marker.
+    """
     pattern = rf"(<!-- {marker} -->\n).*?(<!-- /{marker} -->)"
+    if not re.search(pattern, text, flags=re.DOTALL):
+        raise ValueError(f"there is no <!-- {marker} --> with an end in the page")
+    if content is None:
+        return text
     return re.sub(pattern, lambda match: f"{match[1]}\n{content}\n\n{match[2]}", text, flags=re.DOTALL)
 
 
-def main() -> None:
-    """Measure, unless --only-text is given, and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def write_pages(root: Path, report: tables.Report) -> None:
+    """Write the figures of a report into the pages of a project folder."""
+    for page, parts in PARTS.items():
+        text = (root / page).read_text()
+        for marker, make in parts.items():
+            text = fill(text, marker, make(report))
+        (root / page).write_text(text)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, unless --only-text is given, and write the pages."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", help="a folder with at least 150 audio files")
-    parser.add_argument(
-        "--only-text", action="store_true", help="write the figures of the last run into the text again"
-    )
-    arguments = parser.parse_args()
-    if arguments.only_text == (arguments.folder is not None):
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each setup [%(default)s]")
+    parser.add_argument("--batches", type=int, default=50, help="timed batches of a run [%(default)s]")
+    parser.add_argument("--keep-scaling", action="store_true", help="keep the last figures for a million files")
+    parser.add_argument("--only-text", action="store_true", help="write the figures of the last run again")
+    given = parser.parse_args(arguments)
+    if given.only_text == (given.folder is not None):
         parser.error("give a FOLDER, or --only-text")
-    path = DOCS / "benchmarks.json"
-    report = json.loads(path.read_text()) if arguments.only_text else measure(arguments.folder)
-    page = DOCS / "benchmarks.md"
-    text = page.read_text()
-    parts = {"machine": machine_line, "speed": speed_table, "timing": timing_table, "scaling": scaling_table}
-    for marker, make in parts.items():
-        text = fill(text, marker, make(report))
-    page.write_text(text)
+    if not given.only_text:
+        report = measure(
+            given.folder, repeats=given.repeats, batches=given.batches, keep_scaling=given.keep_scaling
+        )  # fmt: skip
+        (ROOT / REPORT).write_text(json.dumps(report, indent=1) + "\n")
+    write_pages(ROOT, json.loads((ROOT / REPORT).read_text()))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ music/ in it. A block that begins with `# torchrun` or `# accelerate launch`, or
 it is run in processes of its own.
 """
 
+import json
 import re
 import shutil
 from importlib import import_module
@@ -181,6 +182,49 @@ def test_no_figure_is_left_to_be_filled_in(page):
 def test_every_page_is_in_the_navigation():
     listed = set(re.findall(r": ([\w/]+\.md)$", (ROOT / "mkdocs.yml").read_text(), flags=re.MULTILINE))
     assert listed == {str(page.relative_to(ROOT / "docs")) for page in pages(ROOT)[1:]}
+
+
+@pytest.fixture
+def copied_pages(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    for page in pages(ROOT):
+        copy = tmp_path / page.relative_to(ROOT)
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copy(page, copy)
+    return tmp_path
+
+
+def test_the_pages_have_the_figures_of_the_last_run(copied_pages):
+    benchmarks = import_module("make_benchmarks")
+    benchmarks.write_pages(copied_pages, json.loads((ROOT / benchmarks.REPORT).read_text()))
+    for page in pages(ROOT):
+        assert (copied_pages / page.relative_to(ROOT)).read_text() == page.read_text()
+
+
+def test_a_run_fills_every_place_for_figures(copied_pages):
+    benchmarks = import_module("make_benchmarks")
+    for page, parts in benchmarks.PARTS.items():
+        text = (copied_pages / page).read_text()
+        for marker in parts:
+            text = benchmarks.fill(text, marker, "")
+        (copied_pages / page).write_text(text)
+    decoders = [
+        {
+            "setup": {"decoder": name, "instruction_set": instruction_set, "channels": channels},
+            "frame_ms": 4 / ratio, "runs_ms": [4 / ratio], "batches_per_second": 7.8 * ratio,
+            "ratio": ratio, "ratio_to": "minimp3py",
+        }
+        for name, instruction_set, channels, ratio in [("native", "avx2", 2, 3), ("minimp3py", "", 2, 1)]
+    ]  # fmt: skip
+    report = json.loads((ROOT / benchmarks.REPORT).read_text())
+    benchmarks.write_pages(copied_pages, {**report, "decoders": decoders, "recommendation": "Recommended here: this"})
+    for page, parts in benchmarks.PARTS.items():
+        text = (copied_pages / page).read_text()
+        for marker in parts:
+            assert re.search(rf"<!-- {marker} -->\s*\S+.*<!-- /{marker} -->", text, flags=re.DOTALL), marker
+            assert f"<!-- {marker} -->\n\n\n\n" not in text
+        assert not re.search(r"\bnan\b", text)
+    assert "| native, avx2, stereo, against minimp3py | 3.00 × |" in (copied_pages / "docs/benchmarks.md").read_text()
 
 
 # Names and options

@@ -143,6 +143,7 @@ def as_json(results: Sequence[Result], limit: Result | None, corpus: Survey) -> 
     return {
         "machine": machine(),
         "corpus": asdict(corpus),
+        "recommendation": recommendation(results, limit),
         "results": [
             {
                 "setup": asdict(result.setup),
