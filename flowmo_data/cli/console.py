@@ -19,13 +19,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from flowmo_data.cli import INTERRUPTED
 from flowmo_data.errors import FlowmoDataError, shown
 from flowmo_data.sources import find_left_out
 
 console = Console()
 _WIDEST = 100_000
-_INTERRUPTED = 130
-"""exit status of a command that Ctrl-C ends, as shells have it: 128 and the number of the signal"""
 
 
 def progress(*, timed: bool = True) -> Progress:
@@ -94,7 +93,7 @@ def plain_errors(command: Callable[..., None]) -> Callable[..., None]:
             sys.exit(1)
         except KeyboardInterrupt:
             click.echo("Aborted!", err=True)
-            sys.exit(_INTERRUPTED)
+            sys.exit(INTERRUPTED)
 
     return guarded
 

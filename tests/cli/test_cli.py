@@ -1,6 +1,10 @@
 import json
+import os
+import signal
+import time
 from importlib.util import find_spec
 
+import programs
 import pytest
 from builders import make_mp3, make_wav
 from click.testing import CliRunner
@@ -200,3 +204,23 @@ def test_a_process_that_fails_says_why(tmp_path):
 
     with pytest.raises(MeasuringError, match="there is no such file or folder"):
         run_setups([Setup(files=(str(tmp_path / "x"),))], repeats=1, on_batch=lambda index, batch: None)
+
+
+@pytest.mark.parametrize("command", ["check", "inspect"])
+@pytest.mark.parametrize("after_seconds", [0.3, 0.6, 1.2])
+def test_an_interrupt_ends_a_command_with_130_also_while_it_imports(tmp_path, command, after_seconds):
+    for number in range(8):
+        make_mp3(tmp_path / f"{number}.mp3", 100_000)
+    program = programs.start("-m", "flowmo_data.cli", command, tmp_path, "--workers", 0, fork=None)
+    time.sleep(after_seconds)
+    if program.poll() is None:  # else the machine is so fast that it is over
+        os.killpg(program.pid, signal.SIGINT)
+    done = programs.finish(program)
+    assert done.returncode in (0, 130)
+    assert "Traceback" not in done.stderr
+    assert done.stderr.strip() in ("", "Aborted!")
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    code = "import sys, flowmo_data.cli; assert not {'torch', 'numpy', 'soundfile'} & set(sys.modules); "
+    programs.run("-c", code + "from flowmo_data import *; assert StreamingAudioDataset and AudioFileError", fork=None)
