@@ -247,9 +247,10 @@ def librosa_sentence(report: Report) -> str | None:
     here, there = find(report, PLAIN, 2), find(report, "librosa", 2)
     if here is None or there is None:
         return None
+    first, later = (median(each, "first_batch_seconds") for each in (here, there))
     return (
         f"With 2 workers and batches of {here['setup']['batch_size']} frames of {here['setup']['samples_per_frame']:,} "
-        f"samples ({place(report)}), the first batch came after {median(here, 'first_batch_seconds'):.1f} s instead "
-        f"of {median(there, 'first_batch_seconds'):.1f} s. Then came {here['batches_per_second']:.1f} batches/s instead "
-        f"of {there['batches_per_second']:.1f}, with {_gigabytes(here)} for all processes instead of {_gigabytes(there)}."
+        f"samples ({place(report)}), the first batch came after {first:.1f} s instead of {later:.1f} s. Then came "
+        f"{here['batches_per_second']:.1f} batches/s instead of {there['batches_per_second']:.1f}, with "
+        f"{_gigabytes(here)} for all processes instead of {_gigabytes(there)}."
     )
