@@ -13,7 +13,7 @@ from setuptools.command.build_ext import build_ext
 
 NAME = "flowmo_data.decoding._layer3"
 SOURCES = Path("flowmo_data/decoding/layer3")
-COMPILED = ("avx2.c", "avx512.c", "baseline.c", "dispatch.c", "long_codes.c", "lookup.c", "packets.c")
+COMPILED = ("avx2.c", "avx512.c", "baseline.c", "dispatch.c", "long_codes.c", "lookup.c")
 RESAMPLING = Path("flowmo_data/decoding/resample")
 RESAMPLING_COMPILED = ("avx2.c", "baseline.c")
 

@@ -74,9 +74,6 @@ class _Library:
             *(long, long),  # skip, count
             *(pointer, long, ctypes.c_int, ctypes.c_int, pointer),  # out, plane bytes, planes, dtype, verdicts
         )
-        self.follow = library.layer3_follow_packets
-        self.follow.restype = ctypes.c_uint32
-        self.follow.argtypes = (pointer, size, size, pointer, ctypes.c_uint32, pointer, pointer)
 
 
 @cache
@@ -185,33 +182,6 @@ def decode_window(
     if error:
         raise ValueError(_CALL_ERRORS[error])
     return verdicts
-
-
-def follow_packets(
-    data: Buffer,
-    lengths: npt.NDArray[np.uint32],
-    *,
-    start: int,
-    num_packets: int,
-) -> tuple[npt.NDArray[np.uint32], int]:
-    """Follow packets from header to header.
-
-    Args:
-        data: the bytes.
-        lengths: 256 packet lengths in bytes, by the third byte of a header; 0 if there is no such packet.
-        start: byte at which the first packet starts.
-        num_packets: how many to follow.
-
-    Returns:
-        The byte at which each packet starts that was found, and the byte at which the last one ends.
-    """
-    library = _library()
-    offsets, end = np.empty(num_packets, np.uint32), ctypes.c_size_t()
-    table = np.ascontiguousarray(lengths, np.uint32)
-    found = library.follow(
-        _pointer(data), len(data), start, _pointer(table), num_packets, _pointer(offsets), ctypes.byref(end)
-    )
-    return offsets[:found], end.value
 
 
 def _pointer(buffer: Buffer) -> Any:

@@ -21,7 +21,6 @@ from native_stages import variants
 from flowmo_data import MissingPackageError, OptionError
 from flowmo_data.decoding import native
 from flowmo_data.decoding.registry import explain_choice
-from flowmo_data.tracks.mpeg.headers import packet_lengths
 
 pytestmark = [
     pytest.mark.skipif(not variants(), reason="the decoder in C is not built; it is optional"),
@@ -91,38 +90,6 @@ def test_what_does_not_fit_is_an_error(change, message):
     starts = np.array(arguments.pop("starts"), np.uint32)
     with pytest.raises(ValueError, match=message):
         native.decode_window(b"".join(stream), starts, **arguments)
-
-
-def test_packets_are_followed():
-    stream = stream_once(0, Format(44_100, STEREO), num_packets=9)
-    data, starts = b"".join(stream), np.cumsum([0, *map(len, stream)])
-    lengths = np.array(packet_lengths(data[1]), np.uint32)
-    for start, count, found in ((0, 9, 9), (0, 5, 5), (starts[3], 9, 6), (0, 50, 9), (0, 0, 0), (len(data), 3, 0)):
-        offsets, end = native.follow_packets(data, lengths, start=int(start), num_packets=count)
-        first = int(np.searchsorted(starts, start))
-        assert offsets.tolist() == starts[first : first + found].tolist()
-        assert end == starts[first + found]
-
-
-def test_packets_are_followed_no_further_than_the_data():
-    stream = stream_once(0, Format(44_100, STEREO), num_packets=3)
-    data = b"".join(stream)
-    lengths = np.array(packet_lengths(data[1]), np.uint32)
-    for size in range(len(stream[0]) + 3):
-        offsets, end = native.follow_packets(data[:size], lengths, start=0, num_packets=3)
-        assert offsets.tolist() == ([] if size < 3 else [0] if size < len(stream[0]) + 3 else [0, len(stream[0])])
-        assert end == (0 if size < 3 else len(stream[0]))
-
-
-def test_packets_are_followed_up_to_a_length_that_is_not_known():
-    stream = stream_once(0, Format(44_100, STEREO), num_packets=3)
-    data = b"".join(stream)
-    lengths = np.array(packet_lengths(data[1]), np.uint32)
-    lengths[data[len(stream[0]) + 2]] = 0
-    offsets, end = native.follow_packets(data, lengths, start=0, num_packets=3)
-    expected = 0 if lengths[data[2]] == 0 else 1
-    assert len(offsets) == expected
-    assert end == expected * len(stream[0])
 
 
 def test_an_instruction_set_that_is_not_there_is_an_error(monkeypatch):

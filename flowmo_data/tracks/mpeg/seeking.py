@@ -63,14 +63,26 @@ class SeekOffsets(Sequence[int]):
     def __getitem__(self, index: slice) -> list[int]: ...
     def __getitem__(self, index: int | slice) -> int | list[int]:
         if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
+            start, stop, step = index.indices(len(self))
+            return self._between(start, stop) if step == 1 else [self[i] for i in range(start, stop, step)]
         if not 0 <= index < len(self):
             raise IndexError(f"there are {len(self)} packets, none at {index}")
         number, inside = divmod(index, PACKETS_PER_POINT)
+        return self._stretch(number)[inside]
+
+    def _between(self, first: int, stop: int) -> list[int]:
+        number, offsets = first // PACKETS_PER_POINT, list[int]()
+        while number * PACKETS_PER_POINT < stop:
+            offsets += self._stretch(number)
+            number += 1
+        before = first // PACKETS_PER_POINT * PACKETS_PER_POINT
+        return offsets[first - before : stop - before]
+
+    def _stretch(self, number: int) -> list[int]:
         stretch = self._stretches.get(number)
         if stretch is None:
             stretch = self._stretches[number] = self._walk(number)
-        return stretch[inside]
+        return stretch
 
     def load(self, first: int, stop: int) -> None:
         """Find the packets `[first, stop)` with one read; `read` then gives their bytes without another."""
