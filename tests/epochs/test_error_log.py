@@ -201,11 +201,13 @@ def test_a_worker_that_is_killed_has_told_what_it_knew(folder):
     loader = iter(DataLoader(dataset, num_workers=1, prefetch_factor=40))
     for _ in range(20):
         next(loader)
-    os.kill(loader._workers[0].pid, signal.SIGKILL)
-    with pytest.raises(RuntimeError, match="DataLoader worker .* exited unexpectedly|is killed by signal"):
-        for _ in loader:
-            pass
-    loader._shutdown_workers()  # until then, torch raises the same again wherever this process is when a child ends
+    try:
+        with pytest.raises(RuntimeError, match="DataLoader worker .* exited unexpectedly|is killed by signal"):
+            os.kill(loader._workers[0].pid, signal.SIGKILL)  # torch may raise at once, wherever this process is
+            for _ in loader:
+                pass
+    finally:
+        loader._shutdown_workers()  # until then, torch raises the same again when any child ends
     dataset._error_log._read()
     assert str(folder / "empty.mp3") in dataset._error_log._reported
 
