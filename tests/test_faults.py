@@ -326,6 +326,13 @@ def test_an_interrupt_ends_training_at_once(folder, tmp_path, phase, delay, work
     assert not psutil.wait_procs(children, timeout=2)[1]
 
 
+def kill_a_worker_and_go_on(batches):
+    """Torch may raise at once, wherever this process is."""
+    os.kill(batches._workers[0].pid, signal.SIGKILL)
+    for _ in batches:
+        pass
+
+
 @pytest.mark.parametrize("own_batches", [False, True])
 def test_a_worker_that_is_killed_is_an_error_within_seconds(folder, own_batches):
     size = {"batch_size": 2} if own_batches else {}
@@ -334,11 +341,9 @@ def test_a_worker_that_is_killed_is_an_error_within_seconds(folder, own_batches)
     batches = iter(loader)
     kept = [next(batches) for _ in range(3)]
     expected = [batch.clone() for batch in kept]
-    os.kill(batches._workers[0].pid, signal.SIGKILL)
     begin = time.monotonic()
     with pytest.raises(RuntimeError, match=r"DataLoader worker \(pid.* (is killed by signal|exited unexpectedly)"):
-        for _ in batches:
-            pass
+        kill_a_worker_and_go_on(batches)
     assert time.monotonic() - begin < 10
     assert all(torch.equal(*pair) for pair in zip(kept, expected, strict=True))  # what was handed out stays
     children = [worker.pid for worker in batches._workers]

@@ -196,6 +196,13 @@ def test_ranks_report_their_own(folder):
     assert all(report.is_complete for report in reports)
 
 
+def kill_a_worker_and_go_on(batches):
+    """Torch may raise at once, wherever this process is."""
+    os.kill(batches._workers[0].pid, signal.SIGKILL)
+    for _ in batches:
+        pass
+
+
 def test_a_worker_that_is_killed_has_told_what_it_knew(folder):
     dataset = make(folder, shuffle=False)
     loader = iter(DataLoader(dataset, num_workers=1, prefetch_factor=40))
@@ -203,9 +210,7 @@ def test_a_worker_that_is_killed_has_told_what_it_knew(folder):
         next(loader)
     try:
         with pytest.raises(RuntimeError, match="DataLoader worker .* exited unexpectedly|is killed by signal"):
-            os.kill(loader._workers[0].pid, signal.SIGKILL)  # torch may raise at once, wherever this process is
-            for _ in loader:
-                pass
+            kill_a_worker_and_go_on(loader)
     finally:
         loader._shutdown_workers()  # until then, torch raises the same again when any child ends
     dataset._error_log._read()
