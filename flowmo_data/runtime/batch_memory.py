@@ -193,12 +193,15 @@ def _reduce(batch: Batch) -> tuple[Any, ...]:
     except (OSError, RuntimeError, ValueError):
         return reduce_tensor(batch.as_subclass(torch.Tensor).clone())  # type: ignore[no-untyped-call, no-any-return]
     block.memory[block.capacity] = _IN_USE
-    return _receive, (descriptor, block.capacity, tuple(batch.shape), batch.dtype)
+    return _receive, (os.getpid(), descriptor, block.capacity, tuple(batch.shape), batch.dtype)
 
 
-def _receive(shared: Any, capacity: int, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+def _receive(pid: int, shared: Any, capacity: int, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
     """Return a tensor over the memory of a batch from another process."""
-    descriptor = shared.detach()
+    try:
+        descriptor = shared.detach()
+    except (OSError, EOFError) as error:  # torch's words for a worker that has died, which it may not know yet
+        raise RuntimeError(f"DataLoader worker (pid {pid}) exited unexpectedly") from error
     try:
         memory = mmap.mmap(descriptor, capacity + 1, **_NOT_TRACKED)
     finally:
