@@ -24,6 +24,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from math import prod
@@ -199,7 +200,8 @@ def _reduce(batch: Batch) -> tuple[Any, ...]:
 def _receive(pid: int, shared: Any, capacity: int, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
     """Return a tensor over the memory of a batch from another process."""
     try:
-        descriptor = shared.detach()
+        with ThreadPoolExecutor(1) as thread:  # no interrupt hits it there: one half-way ends in a worker's traceback
+            descriptor = thread.submit(shared.detach).result()
     except (OSError, EOFError) as error:  # torch's words for a worker that has died, which it may not know yet
         raise RuntimeError(f"DataLoader worker (pid {pid}) exited unexpectedly") from error
     try:
