@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from flowmo_data.dataset import StreamingAudioDataset
+from flowmo_data.datasets import StreamingAudioDataset
 from flowmo_data.decoding import choose_decoder, fill_frame
 from flowmo_data.epochs.progress import Progress
 from flowmo_data.epochs.sharding import Shard

@@ -17,7 +17,7 @@ import psutil
 from torch.utils.data import DataLoader
 
 from flowmo_data.bench.demo import synthetic_music, write_mp3
-from flowmo_data.dataset import StreamingAudioDataset
+from flowmo_data.datasets import StreamingAudioDataset
 
 _LINKS_PER_FOLDER = 1_000
 _BATCH = 100

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flowmo_data.dataset import StreamingAudioDataset
+    from flowmo_data.datasets import StreamingAudioDataset
     from flowmo_data.epochs.report import Report
     from flowmo_data.errors import (
         AudioFileError,
@@ -48,7 +48,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "StreamingAudioDataset": "dataset",
+    "StreamingAudioDataset": "datasets",
     "Report": "epochs.report",
     "ResumableDataLoader": "loading",
     "AudioIndex": "tracks.index",

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypedDict, Union
 import torch
 from typing_extensions import Unpack
 
-from flowmo_data.dataset import StreamingAudioDataset
+from flowmo_data.datasets import StreamingAudioDataset
 from flowmo_data.decoding import choose_decoder
 from flowmo_data.epochs import Options
 from flowmo_data.errors import AudioFileError, MissingPackageError

@@ -8,7 +8,7 @@ from typing import Any
 from torch.utils.data import DataLoader
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
-from flowmo_data.dataset import StreamingAudioDataset
+from flowmo_data.datasets import StreamingAudioDataset
 from flowmo_data.epochs.progress import Layout, Progress, Reached
 from flowmo_data.errors import OptionError
 from flowmo_data.runtime.processes import LettingInterruptsThrough, interrupts_held_back

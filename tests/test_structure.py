@@ -10,7 +10,7 @@ import flowmo_data
 
 PACKAGE = Path(flowmo_data.__file__).parent
 FLOORS = [
-    "errors", "runtime", "sources", "tracks", "epochs", "decoding", "dataset", "loading", "lightning",
+    "errors", "runtime", "sources", "tracks", "epochs", "decoding", "datasets", "loading", "lightning",
     "bench", "cli",
 ]  # fmt: skip
 """what lies in the package, from the ground up: each imports only from those before it"""
@@ -34,6 +34,7 @@ INSIDE = {
         "minimp3", "libsndfile", "native", "registry", "recovery", "window", "mpeg_window", "soundfile_window",
         "polyphase", "convolving", "resampling", "conditioning", "reading", "batching", "frames",
     ],
+    "datasets": ["streaming"],
     "bench": [
         "demo", "setups", "baselines", "surveying", "limit", "measuring", "running", "decoders", "reporting",
         "plotting",

@@ -8,7 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 from flowmo_data.bench.setups import Setup
-from flowmo_data.dataset import StreamingAudioDataset
+from flowmo_data.datasets import StreamingAudioDataset
 from flowmo_data.decoding import native, read_window
 from flowmo_data.decoding.mpeg_window import find_packets, find_run, is_native
 from flowmo_data.decoding.registry import choose_run_decoder, load_run_decoder

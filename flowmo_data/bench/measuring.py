@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from flowmo_data.bench.limit import batches_in_memory, frames_in_memory
 from flowmo_data.bench.setups import Measurement, Setup
-from flowmo_data.dataset import StreamingAudioDataset
+from flowmo_data.datasets import StreamingAudioDataset
 from flowmo_data.runtime.extras import import_extra
 from flowmo_data.sources import find_sources
 

@@ -1,0 +1,3 @@
+"""The datasets that a training loop iterates over."""
+
+from flowmo_data.datasets.streaming import StreamingAudioDataset as StreamingAudioDataset
