@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from flowmo_data.datasets import StreamingAudioDataset
     from flowmo_data.epochs.report import Report
     from flowmo_data.errors import (
+        AllFramesRejectedError,
         AudioFileError,
         FilesError,
         FilesNotFoundError,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AllFramesRejectedError",
     "AudioFileError",
     "AudioIndex",
     "FilesError",

@@ -69,6 +69,10 @@ class NoReadableFileError(AudioFileError):
     """A whole epoch in which no file could be read."""
 
 
+class AllFramesRejectedError(FlowmoDataError):
+    """A transform that returned None for every frame."""
+
+
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun, in the singular or the plural.
 

@@ -53,7 +53,7 @@ class DatasetOptions(TypedDict, total=False):
     on_error: str | Callable[[AudioFileError], None]
     on_other_rate: str
     dtype: torch.dtype | str
-    transform: Callable[[torch.Tensor], Any] | None
+    transform: Callable[[Any], Any] | None
     return_info: bool
     remainder: str
 

@@ -32,7 +32,7 @@ INSIDE = {
     ],
     "decoding": [
         "minimp3", "libsndfile", "native", "registry", "recovery", "window", "mpeg_window", "soundfile_window",
-        "polyphase", "convolving", "resampling", "conditioning", "reading", "batching", "frames",
+        "polyphase", "convolving", "resampling", "conditioning", "reading", "batching", "items", "frames",
     ],
     "datasets": ["streaming"],
     "bench": [

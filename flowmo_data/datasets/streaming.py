@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from flowmo_data.decoding import choose_decoder
-from flowmo_data.decoding.batching import Slot, batches, frame_slots
+from flowmo_data.decoding.batching import Item, Slots, batches
 from flowmo_data.decoding.frames import FrameReader
 from flowmo_data.epochs import ErrorLog, Files, Options, Position, Progress, Report, Shard, Span, open_stream
 from flowmo_data.epochs.progress import check_state
@@ -59,10 +59,13 @@ class StreamingAudioDataset(IterableDataset[Any]):
             "raise".
         dtype: torch.float32, float16 or bfloat16, nominally in [-1, 1] (an MP3 may decode to more; it is not
             clipped); or int16, scaled by 32,768, rounded and clipped.
-        transform: a function from a frame to the value to emit for it. It runs in order, in the thread that iterates.
-        return_info: emit `{"audio": frame, "path": str, "start": int, "num_valid": int}`: the file, the index of the
-            frame's first sample in the file at `sr` (negative if the frame begins with padding), and the number of its
-            samples that are not padding.
+        transform: a function of the frame (with `return_info`, of the dictionary) that returns the value to emit, or
+            None to reject the frame. With an index, another frame comes in its place. It runs in order, in the thread
+            that iterates.
+        return_info: emit a dictionary: `audio`, the frame; `path`, its file; `start`, the index of its first sample in
+            the file at `sr` (negative if it begins with padding); `num_valid`, the number of its samples that are not
+            padding; `num_samples`, the length of the file at `sr`; `seed`, an int below 2^63 for random augmentation,
+            the same after a resume and for any number of workers (with an index, also of ranks).
         batch_size: None emits frames, for the DataLoader to collate. A number emits batches of this many frames; the
             last batch of a worker's epoch may have fewer. Batches are tensors `(batch_size, channels, T)`. Frames are
             decoded straight into them, and their memory is reused. For `DataLoader(dataset, batch_size=None)`; faster.
@@ -81,6 +84,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
         MissingPackageError: the decoder is not installed.
         AudioFileError: while iterating: a file cannot be read and `on_error="raise"`.
         NoReadableFileError: while iterating: none of the files could be read or, with `repeat`, gave a frame.
+        AllFramesRejectedError: while iterating: the transform rejects every frame.
     """
 
     def __init__(
@@ -100,7 +104,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
         on_error: str | Callable[[AudioFileError], None] = "skip",
         on_other_rate: str = "resample",
         dtype: torch.dtype = torch.float32,
-        transform: Callable[[torch.Tensor], Any] | None = None,
+        transform: Callable[[Any], Any] | None = None,
         return_info: bool = False,
         batch_size: int | None = None,
         repeat: bool = False,
@@ -155,13 +159,11 @@ class StreamingAudioDataset(IterableDataset[Any]):
             self._clock.begin_at(progress.epoch, shard.rank, shard.world_size)
         self._shard, self._progress = shard, progress
         options = self.options
-        slots = frame_slots(options.batch_size, options.channels, options.samples_per_frame, options.dtype)
+        slots = Slots(options.batch_size, options.channels, options.samples_per_frame, options.dtype)
         frames = (self._epochs if options.repeat else self._frames)(progress, shard, slots)
-        if options.batch_size is None:
-            return (item for item, _ in frames)
-        return batches(frames, options.batch_size)
+        return (item for item, _ in frames) if options.batch_size is None else batches(frames, options.batch_size)
 
-    def _epochs(self, progress: Progress, shard: Shard, slots: Iterator[Slot]) -> Iterator[tuple[Any, Slot]]:
+    def _epochs(self, progress: Progress, shard: Shard, slots: Slots) -> Iterator[Item]:
         """Yield epoch after epoch, without end if there is anything to emit."""
         empty = 0
         while self.stream.has_frames(shard):
@@ -190,19 +192,22 @@ class StreamingAudioDataset(IterableDataset[Any]):
             return (self.options.batch_size or 1) * self._place.taken
         return self._frames_per_turn or self.options.batch_size
 
-    def _frames(
-        self, progress: Progress, shard: Shard, slots: Iterator[Slot]
-    ) -> Generator[tuple[Any, Slot], None, tuple[Progress, bool]]:
+    def _frames(self, progress: Progress, shard: Shard, slots: Slots) -> Generator[Item, None, tuple[Progress, bool]]:
         """Emit each frame that is left in an epoch; return the progress, and whether any frame was emitted."""
         has_emitted = False
         work = zip(self.spans(progress, shard), slots, strict=False)
-        with self._error_log.epoch(progress.epoch, shard, self._clock.iteration):
+        with self._error_log.epoch(progress.epoch, shard, self._clock.iteration, is_resumed=progress.handed_out > 0):
             for decoded in ordered_map(self._frame_reader.decoded, work, threads=self.options.decode_threads):
                 progress = replace(progress, handed_out=progress.handed_out + 1)
                 self._progress = progress
-                for item in self._frame_reader.finished(decoded, progress.epoch):
+                item = self._frame_reader.finished(decoded, progress.epoch)
+                if item is None:
+                    slots.give_back(decoded.slot)
+                else:
                     has_emitted = True
-                    yield item
+                    yield item, decoded.slot
+        if not has_emitted:
+            self._frame_reader.check_some_accepted(progress.epoch, shard)
         return progress, has_emitted
 
     def set_epoch(self, epoch: int) -> None:

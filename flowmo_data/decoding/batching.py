@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from multiprocessing.reduction import ForkingPickler
@@ -52,8 +53,27 @@ class Slot(NamedTuple):
     """its index in the batch"""
 
 
-def frame_slots(batch_size: int | None, channels: int, samples_per_frame: int, dtype: torch.dtype) -> Iterator[Slot]:
-    """Yield slots without end: single ones, or those of one batch of `batch_size` after the other."""
+Item = tuple[Any, Slot]
+"""what is emitted for a frame, and the slot that the frame was decoded into"""
+
+
+class Slots(Iterator[Slot]):
+    """Slots without end: single ones, or those of one batch of `batch_size` after the other."""
+
+    def __init__(self, batch_size: int | None, channels: int, samples_per_frame: int, dtype: torch.dtype) -> None:
+        self._fresh = _fresh_slots(batch_size, channels, samples_per_frame, dtype)
+        self._returned: deque[Slot] = deque()
+
+    def __next__(self) -> Slot:
+        return self._returned.popleft() if self._returned else next(self._fresh)
+
+    def give_back(self, slot: Slot) -> None:
+        """Take back a slot that no item uses. If it is part of a batch, it comes again as the next slot."""
+        if slot.batch is not None:
+            self._returned.append(slot)
+
+
+def _fresh_slots(batch_size: int | None, channels: int, samples_per_frame: int, dtype: torch.dtype) -> Iterator[Slot]:
     while batch_size is None:
         yield Slot(batch_memory().take((channels, samples_per_frame), dtype, leaves=False).as_subclass(Frame))
     while True:
@@ -62,7 +82,7 @@ def frame_slots(batch_size: int | None, channels: int, samples_per_frame: int, d
             yield Slot(frame, batch, place)
 
 
-def batches(items: Iterable[tuple[Any, Slot]], batch_size: int) -> Iterator[Any]:
+def batches(items: Iterable[Item], batch_size: int) -> Iterator[Any]:
     """Collate items as the DataLoader does, `batch_size` at a time; the last batch may have fewer.
 
     Args:

@@ -1,22 +1,27 @@
-"""From spans to emitted items: decode, transform, and replace frames that cannot be read."""
+"""From spans to emitted items: decode, transform, and replace frames that are unreadable or rejected."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import count
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
 
 from flowmo_data.decoding.batching import Slot
+from flowmo_data.decoding.items import emitted
 from flowmo_data.decoding.reading import Filled, fill_frame
 from flowmo_data.epochs.error_log import ErrorLog
 from flowmo_data.epochs.options import Options
+from flowmo_data.epochs.progress import Progress
+from flowmo_data.epochs.sharding import Shard
 from flowmo_data.epochs.span import Span, Stream
-from flowmo_data.errors import AudioFileError, NoReadableFileError
+from flowmo_data.errors import AllFramesRejectedError, AudioFileError, NoReadableFileError
 
 _NOTHING = Filled(0, 0)
-_ATTEMPTS = 100
+_MOST_UNREADABLE = 100
+"""substitutes for a frame, one after the other"""
+_MOST_REJECTED = 1_000
+"""of these, random frames of the epoch: a transform that accepts one frame in thirty never rejects so many in a row"""
 
 
 class Decoded(NamedTuple):
@@ -43,33 +48,70 @@ class FrameReader:
         except AudioFileError as error:
             return Decoded(span, slot, _NOTHING, error)
 
-    def finished(self, decoded: Decoded, epoch: int) -> Iterator[tuple[Any, Slot]]:
-        """Yield the item of a decoded span with its slot; if the span could not be read, that of a substitute, if any.
+    def finished(self, decoded: Decoded, epoch: int) -> Any:
+        """Return the item of a decoded span; if it is unreadable or rejected, that of a substitute, or None.
 
         Raises:
             AudioFileError: it could not be read and `on_error="raise"`.
             NoReadableFileError: a hundred substitutes could not be read either.
+            AllFramesRejectedError: the transform rejected a thousand substitutes, too.
         """
-        for attempt in count():
+        wanted, unreadable, rejected = decoded.span, 0, 0
+        while True:
+            attempt = unreadable + rejected
             if decoded.error is None:
-                break
-            seconds = 0.0 if attempt else decoded.span.num_valid / self._options.sr  # a substitute is not lost
-            self._error_log.refuse(decoded.error, epoch, seconds)
-            if attempt == _ATTEMPTS:
-                raise NoReadableFileError(
-                    f"{attempt} substitutes for a frame could not be read either; the last error: {decoded.error}"
-                )
-            other = self._stream.substitute(decoded.span, epoch, attempt)
+                item = self._item(decoded, wanted, attempt, epoch)
+                if item is not None:
+                    return item
+                rejected += 1
+            else:
+                unreadable += 1
+                seconds = 0.0 if attempt else wanted.num_valid / self._options.sr  # a substitute is not lost
+                self._error_log.refuse(decoded.error, epoch, seconds)
+            other = self._stream.substitute(wanted, epoch, attempt)
             if other is None:
-                return
+                return None
+            if unreadable > _MOST_UNREADABLE:
+                raise NoReadableFileError(
+                    f"{_MOST_UNREADABLE} substitutes for a frame could not be read either; the last error: "
+                    f"{decoded.error}"
+                )
+            if rejected > _MOST_REJECTED:
+                raise self._all_rejected(f"{rejected:,} frames of epoch {epoch} in a row")
             decoded = self.decoded((other, decoded.slot))
-        if decoded.filled.num_lost:
-            span = decoded.span
-            self._error_log.note_silence(span.timeline.path, span.start, decoded.filled.num_lost, epoch)
-        yield self._item(decoded.span, decoded.slot.frame, decoded.filled.num_valid), decoded.slot
 
-    def _item(self, span: Span, frame: torch.Tensor, num_valid: int) -> Any:
-        audio = frame if self._options.transform is None else self._options.transform(frame)
-        if not self._options.return_info:
-            return audio
-        return {"audio": audio, "path": span.timeline.path, "start": span.start, "num_valid": num_valid}
+    def _item(self, decoded: Decoded, wanted: Span, attempt: int, epoch: int) -> Any:
+        """Return the item of a span that was decoded in place of `wanted`; None if the transform rejects it."""
+        span, slot, filled, _ = decoded
+        if filled.num_lost:
+            self._error_log.note_silence(span.timeline.path, span.start, filled.num_lost, epoch)
+        key = (wanted.place, wanted.start + self._options.samples_per_frame, attempt)
+        item = emitted(span, slot.frame, filled.num_valid, options=self._options, epoch=epoch, key=key)
+        self._error_log.count_frame(epoch, is_rejected=item is None)
+        return item
+
+    def check_some_accepted(self, epoch: int, shard: Shard) -> None:
+        """Raise an error if the transform rejects all frames of an epoch, after all workers of a rank have ended it.
+
+        If it rejected all frames of this rank, those of other ranks are tried, up to the first that it accepts.
+
+        Raises:
+            AllFramesRejectedError: the transform rejects all frames.
+        """
+        workers = (each for each in range(shard.num_workers) if self._stream.has_frames(replace(shard, worker=each)))
+        if not self._error_log.has_only_rejected(epoch, shard.rank, workers):
+            return
+        options = self._options
+        frame = torch.empty(options.channels, options.samples_per_frame, dtype=options.dtype)
+        for rank in {*range(shard.world_size)} - {shard.rank}:
+            for span in self._stream.spans(Progress(epoch, 0), Shard(rank, shard.world_size), None):
+                decoded = self.decoded((span, Slot(frame)))
+                if decoded.error is None and self._item(decoded, span, 0, epoch) is not None:
+                    return
+        raise self._all_rejected(f"all frames of epoch {epoch}")
+
+    def _all_rejected(self, frames: str) -> AllFramesRejectedError:
+        return AllFramesRejectedError(
+            f"transform={self._options.transform!r} rejected {frames}: it returned None for each; return the frame to "
+            "emit, and None only for frames to leave out"
+        )

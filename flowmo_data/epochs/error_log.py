@@ -30,6 +30,8 @@ from flowmo_data.tracks.parts import Loss
 logger = logging.getLogger(__name__)
 
 _SKIPPED, _DAMAGED, _SILENT = "skipped", "damaged", "silent"
+_MANY = 1_000
+"""rejected frames, before any other, that are worth a warning"""
 
 
 @dataclass
@@ -44,6 +46,8 @@ class _Lost:
     damaged: set[str] = field(default_factory=set)
     packets: int = 0
     seconds: float = 0.0
+    rejected: int = 0
+    has_emitted: bool = False
 
     def line(self, *, ended: bool) -> str:
         """Return the losses as a line that all processes can read."""
@@ -59,6 +63,10 @@ class _Lost:
             values["skipped"] = [_key(path) for path in sorted(self.skipped)]
             values["damaged"] = [_key(path) for path in sorted(self.damaged)]
             values |= {"packets": self.packets, "seconds": round(self.seconds, 6)}
+        if self.rejected:
+            values["rejected"] = self.rejected
+        if not self.has_emitted:
+            values["empty"] = True
         return json.dumps(values)
 
 
@@ -74,10 +82,10 @@ class ErrorLog:
         self._running: dict[int, _Lost] = {}  # by epoch, in this process
 
     @contextmanager
-    def epoch(self, epoch: int, shard: Shard, iteration: int) -> Iterator[None]:
+    def epoch(self, epoch: int, shard: Shard, iteration: int, *, is_resumed: bool = False) -> Iterator[None]:
         """Collect the problems of a shard's epoch. At its end, log the total of all workers."""
         self._read()
-        lost = self._running[epoch] = _Lost(shard, epoch, iteration)
+        lost = self._running[epoch] = _Lost(shard, epoch, iteration, has_emitted=is_resumed)
         ended = False
         try:
             yield
@@ -88,9 +96,12 @@ class ErrorLog:
             self._lines.append(line)
         report = self.report(epoch, shard.rank)
         was_last = self._ends.get((shard.rank, epoch), [])[-1:] == [line]
-        if report and report.is_complete and was_last:
+        if report.is_complete and was_last:
             of_rank = f"rank {shard.rank}, " if shard.world_size > 1 else ""
-            logger.warning("%s%s; report() lists the files", of_rank, report)
+            if report:
+                logger.warning("%s%s; report() lists the files", of_rank, report)
+            elif report.rejected:
+                logger.info("%s%s", of_rank, report)
 
     def refuse(self, error: AudioFileError, epoch: int, seconds: float = 0.0) -> None:
         """Raise the error about an unreadable file or frame, or report it and continue.
@@ -131,24 +142,48 @@ class ErrorLog:
         if self._is_new(_SILENT, path, what) and _DAMAGED not in self._reported[path]:
             logger.warning("%s: %s", shown(path), what)
 
+    def count_frame(self, epoch: int, *, is_rejected: bool) -> None:
+        """Count a frame that the transform returned, or rejected."""
+        lost = self._running.get(epoch)
+        if lost is None:
+            return
+        if not is_rejected:
+            lost.has_emitted = True
+            return
+        lost.rejected += 1
+        if lost.rejected == _MANY and not lost.has_emitted:
+            logger.warning("epoch %d: the transform has rejected the first %d frames of a worker", epoch, _MANY)
+
+    def has_only_rejected(self, epoch: int, rank: int, workers: Iterable[int]) -> bool:
+        """Return whether all of some `workers` of a rank have ended an epoch, and every frame was rejected."""
+        lines = self._lines_of(epoch, rank)
+        if not any("rejected" in line for line in lines) or not all("empty" in line for line in lines):
+            return False
+        return {line["worker"] for line in lines if line["ended"]}.issuperset(workers)
+
     def report(self, epoch: int | None, rank: int) -> Report:
         """Return the losses of an epoch; if None, of the one that runs in this process or ended last."""
         self._read()
         if epoch is None:
             ended_last = [of_epoch for of_rank, of_epoch in list(self._ends) if of_rank == rank]
             epoch = [0, *ended_last, *self._running][-1]
-        ends = [json.loads(line) for line in self._ends.get((rank, epoch), [])]
-        if epoch in self._running:
-            ends.append(json.loads(self._running[epoch].line(ended=False)))
-        lines = [line for line in ends if line["iteration"] == ends[-1]["iteration"]]
+        lines = self._lines_of(epoch, rank)
         return Report(
             epoch=epoch,
-            is_complete=bool(ends) and sum(line["ended"] for line in lines) == ends[-1]["num_workers"],
+            is_complete=bool(lines) and sum(line["ended"] for line in lines) == lines[-1]["num_workers"],
             skipped=self._reported_in(lines, "skipped", [_SKIPPED]),
             damaged=self._reported_in(lines, "damaged", [_DAMAGED, _SILENT]),
             packets_lost=sum(line.get("packets", 0) for line in lines),
             seconds_lost=sum(line.get("seconds", 0.0) for line in lines),
+            rejected=sum(line.get("rejected", 0) for line in lines),
         )
+
+    def _lines_of(self, epoch: int, rank: int) -> list[dict[str, Any]]:
+        """Return the lines of a rank's workers about the last iteration of an epoch, as far as they were read."""
+        ends = [json.loads(line) for line in self._ends.get((rank, epoch), [])]
+        if epoch in self._running:
+            ends.append(json.loads(self._running[epoch].line(ended=False)))
+        return [line for line in ends if line["iteration"] == ends[-1]["iteration"]]
 
     def _reported_in(self, lines: Iterable[dict[str, Any]], name: str, kinds: list[str]) -> dict[str, str]:
         """Return the problems reported for the files that an epoch's lines name, by path."""

@@ -111,8 +111,8 @@ class FileStream:
         if num_epochs >= (_EMPTY_EPOCHS if self._options.shuffle else 1):
             raise NoReadableFileError(
                 f"repeat=True: {num_epochs} epochs gave no frame to worker {shard.worker} of rank {shard.rank}: every "
-                f"file in its share (1 of {shard.count}) is unreadable or shorter than a frame; use fewer workers or "
-                "framing='pad', or see the skipped files"
+                f"file in its share (1 of {shard.count}) is unreadable, shorter than a frame, or rejected by the "
+                "transform; use fewer workers or framing='pad', or see the skipped files"
             )
 
     def identity(self, shard: Shard, frames_per_turn: int | None) -> dict[str, Any]:  # noqa: ARG002
@@ -143,16 +143,22 @@ class FileStream:
         if state["rank"] == layout.rank:
             workers = [Progress(*each) for each in state["workers"]]
             return self._reached(layout, workers, state["next_worker"], state["batches"])
-        return self._reached_after(state["batches"], state["workers"][0][0], layout)
+        return self._reached_after(state, layout)
 
-    def _reached_after(self, num_batches: int, epoch: int, layout: Layout) -> ReachedInFiles:
-        """Return the position of this rank after `num_batches` batches of an epoch. Opens every file of the epoch."""
+    def _reached_after(self, state: Mapping[str, Any], layout: Layout) -> ReachedInFiles:
+        """Return the position of this rank after as many batches as in `state`. Opens every file of the epoch."""
+        num_batches, epoch = state["batches"], state["workers"][0][0]
         if self._options.repeat:
             raise StateError(
                 "this state does not fit: it was taken on another rank, and with repeat=True a rank's position follows "
                 "from its own state alone; save the state of every rank, or use an index"
             )
         size = layout.batch_size
+        if sum(handed_out for _, handed_out in state["workers"]) > num_batches * size:
+            raise StateError(
+                "this state does not fit: it was taken on another rank, where frames were rejected by the transform or "
+                "could not be read, so this rank's position is unknown; save the state of every rank, or use an index"
+            )
         available = [sum(1 for _ in self.spans(Progress(epoch, 0), shard, size)) for shard in layout.shards]
         whole = [frames // size if layout.drop_last else -(-frames // size) for frames in available]
         given, next_worker = deal_batches(num_batches, whole)
@@ -209,7 +215,7 @@ class FileStream:
             if not starts:
                 logger.info("%s: %d samples are less than a frame", timeline.path, timeline.num_samples)
             for start in starts:
-                yield Span(timeline, start, start + options.samples_per_frame)
+                yield Span(timeline, start, start + options.samples_per_frame, index)
 
 
 def as_wanted(track: Track, options: Options, error_log: ErrorLog, epoch: int) -> Timeline:

@@ -39,7 +39,7 @@ class Options:
     on_error: str | Callable[[AudioFileError], None] = "skip"
     on_other_rate: str = "resample"
     dtype: torch.dtype = torch.float32
-    transform: Callable[[torch.Tensor], Any] | None = None
+    transform: Callable[[Any], Any] | None = None
     return_info: bool = False
     batch_size: int | None = None
     repeat: bool = False
@@ -77,7 +77,8 @@ class Options:
             )
         if self.transform is not None and not callable(self.transform):
             raise OptionError(
-                f"transform={self.transform!r}: it is not callable; give a function from Tensor to Tensor"
+                f"transform={self.transform!r}: it is not callable; give a function of the frame (with "
+                "return_info=True, of the dictionary) that returns the value to emit, or None to reject the frame"
             )
 
     def _check_number(self, name: str, least: int, meaning: str, *, most: float = _LARGEST) -> None:

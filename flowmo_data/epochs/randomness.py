@@ -24,11 +24,23 @@ class Purpose(IntEnum):
     PHASE = 2
     SPAN_ORDER = 3
     SUBSTITUTE = 4
+    FRAME = 5
 
 
 def random_bits(seed: int, epoch: int, purpose: Purpose, *key: int) -> np.random.Philox:
     """Return a generator of 64-bit numbers (`random_raw`) for one purpose in one epoch."""
     return np.random.Philox(np.random.SeedSequence((seed, epoch, purpose, *key)))
+
+
+def frame_seed(seed: int, epoch: int, *key: int) -> int:
+    """Return a seed for the randomness of one frame, from 0 to 2^63 - 1, as int64 holds it.
+
+    Args:
+        seed: the dataset's seed.
+        epoch: the epoch.
+        *key: whole numbers, 0 or greater, that no other frame of the epoch has.
+    """
+    return int(random_bits(seed, epoch, Purpose.FRAME, *key).random_raw()) >> 1
 
 
 def random_below(bits: np.random.Philox, limit: int) -> int:

@@ -25,13 +25,17 @@ class Report:
     seconds_lost: float = 0.0
     """audio that is missing from the damaged files, that is silent because it could not be decoded, or that was left in
     files when they became unreadable; not the audio of files that could not be opened, because its length is unknown"""
+    rejected: int = 0
+    """frames that the transform rejected; they do not count as lost. With an index, another frame came in the place of
+    each"""
 
     def __bool__(self) -> bool:
         """Return whether anything was lost."""
         return bool(self.skipped or self.damaged)
 
     def __str__(self) -> str:
+        rejected = f"; {counted(self.rejected, 'frame')} rejected by the transform" if self.rejected else ""
         return (
             f"epoch {self.epoch}: {counted(len(self.skipped), 'file')} skipped, {len(self.damaged)} damaged, "
-            f"{counted(self.packets_lost, 'packet')} and {self.seconds_lost:.2f} s of audio lost"
+            f"{counted(self.packets_lost, 'packet')} and {self.seconds_lost:.2f} s of audio lost{rejected}"
         )

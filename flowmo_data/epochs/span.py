@@ -20,7 +20,7 @@ class Span(NamedTuple):
     stop: int
     """one past the index of its last sample; past the timeline's end if it ends with padding"""
     place: int = 0
-    """its place in the order of the epoch, if there is an index"""
+    """its place in the order of the epoch; without an index, the index of its file"""
 
     @property
     def num_valid(self) -> int:
@@ -56,7 +56,7 @@ class Stream(Protocol):
         """Return the start of the next epoch of an endless stream, after an epoch that ended with `progress`."""
 
     def substitute(self, span: Span, epoch: int, attempt: int) -> Span | None:
-        """Return the span to emit in place of an unreadable one; None for nothing."""
+        """Return the span to emit in place of an unreadable or rejected one; None for nothing."""
 
     def has_frames(self, shard: Shard) -> bool:
         """Return whether a shard ever gets a frame.

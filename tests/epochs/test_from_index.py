@@ -197,6 +197,7 @@ def test_frames_are_those_of_the_files(tmp_path, threads):
     indexed = list(StreamingAudioDataset(AudioIndex.build(tmp_path), **options))
     for one, other in zip(indexed, StreamingAudioDataset(tmp_path, **options), strict=True):
         assert torch.equal(one.pop("audio"), other.pop("audio"))
+        assert one.pop("seed") >= 0 <= other.pop("seed")  # they follow from the place in the order, and from the file
         assert one == other
 
 
