@@ -99,16 +99,17 @@ class FrameReader:
             AllFramesRejectedError: the transform rejects all frames.
         """
         workers = (each for each in range(shard.num_workers) if self._stream.has_frames(replace(shard, worker=each)))
-        if not self._error_log.has_only_rejected(epoch, shard.rank, workers):
+        rejected = self._error_log.rejected_epoch(epoch, shard.rank, workers)
+        if rejected is None:
             return
         options = self._options
         frame = torch.empty(options.channels, options.samples_per_frame, dtype=options.dtype)
         for rank in {*range(shard.world_size)} - {shard.rank}:
-            for span in self._stream.spans(Progress(epoch, 0), Shard(rank, shard.world_size), None):
+            for span in self._stream.spans(Progress(rejected, 0), Shard(rank, shard.world_size), None):
                 decoded = self.decoded((span, Slot(frame)))
-                if decoded.error is None and self._item(decoded, span, 0, epoch) is not None:
+                if decoded.error is None and self._item(decoded, span, 0, rejected) is not None:
                     return
-        raise self._all_rejected(f"all frames of epoch {epoch}")
+        raise self._all_rejected(f"all frames of epoch {rejected}")
 
     def _all_rejected(self, frames: str) -> AllFramesRejectedError:
         return AllFramesRejectedError(

@@ -154,12 +154,25 @@ class ErrorLog:
         if lost.rejected == _MANY and not lost.has_emitted:
             logger.warning("epoch %d: the transform has rejected the first %d frames of a worker", epoch, _MANY)
 
-    def has_only_rejected(self, epoch: int, rank: int, workers: Iterable[int]) -> bool:
-        """Return whether all of some `workers` of a rank have ended an epoch, and every frame was rejected."""
-        lines = self._lines_of(epoch, rank)
-        if not any("rejected" in line for line in lines) or not all("empty" in line for line in lines):
-            return False
-        return {line["worker"] for line in lines if line["ended"]}.issuperset(workers)
+    def rejected_epoch(self, epoch: int, rank: int, workers: Iterable[int]) -> int | None:
+        """Return the last epoch of an iteration that a rank's workers have ended, if every frame in it was rejected.
+
+        Args:
+            epoch: the epoch that this process has just ended. Other workers may have raised an error in an earlier one.
+            rank: the rank.
+            workers: its workers that have frames.
+        """
+        lines = iteration = self._lines_of(epoch, rank)
+        if not any("rejected" in line for line in lines):
+            return None
+        needed = set(workers)
+        while lines and lines[0]["iteration"] == iteration[0]["iteration"]:
+            if needed <= {line["worker"] for line in lines if line["ended"]}:
+                only_rejected = all("empty" in line for line in lines) and any("rejected" in line for line in lines)
+                return epoch if only_rejected else None
+            epoch -= 1
+            lines = self._lines_of(epoch, rank)
+        return None
 
     def report(self, epoch: int | None, rank: int) -> Report:
         """Return the losses of an epoch; if None, of the one that runs in this process or ended last."""
