@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import soundfile
 import torch
-from builders import make_mp3
+from builders import make_mp3, make_wav
 from programs import LIGHTNING, TORCH, run, run_ranks
 from test_structure import FLOORS
 
@@ -140,6 +141,51 @@ def test_the_page_on_resuming_goes_on_with_the_fourth_batch(place):
     assert namespace["state"]["batches"] == 3
     whole = ResumableDataLoader(StreamingAudioDataset("music/"), batch_size=8, num_workers=2)
     assert torch.equal(namespace["batch"], next(islice(whole, 3, None)))
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_the_page_on_transforms_resumes_bit_for_bit(place, num_workers):
+    namespace = run_page(ROOT / "docs" / "transforms.md")
+    whole = list(namespace["make_loader"](num_workers))
+    assert len({seed for batch in whole for seed in batch["seed"].tolist()}) == sum(
+        len(batch["seed"]) for batch in whole
+    )
+    if num_workers == 2:
+        assert equal(namespace["batch"], whole[3])
+    plain = StreamingAudioDataset("music/", samples_per_frame=65_536, return_info=True)
+    before = {(item["path"], item["seed"]): item["audio"] for item in plain}
+    crops = [
+        crop for batch in whole for crop in zip(batch["path"], batch["seed"].tolist(), batch["audio"], strict=True)
+    ]
+    assert before.keys() == {crop[:2] for crop in crops}
+    assert all(crop.shape == (2, namespace["CROP"]) for _, _, crop in crops)
+    for after in (1, len(whole) // 2):
+        stopped = namespace["make_loader"](num_workers)
+        for _ in islice(stopped, after):
+            pass
+        resumed = namespace["make_loader"](num_workers)
+        resumed.load_state_dict(stopped.state_dict())
+        assert all(equal(one, other) for one, other in zip(resumed, whole[after:], strict=True))
+
+
+def equal(one, other):
+    """Whether two batches of dictionaries are equal, bit for bit."""
+    return one.keys() == other.keys() and all(
+        torch.equal(one[key], other[key]) if isinstance(one[key], torch.Tensor) else one[key] == other[key]
+        for key in one
+    )
+
+
+def test_the_page_on_transforms_skips_quiet_frames(place):
+    make_wav(place / "music" / "loud.wav", 150_000)
+    samples, rate = soundfile.read(place / "music" / "loud.wav")
+    soundfile.write(place / "music" / "quiet.wav", samples * 1e-3, rate)
+    soundfile.write(place / "music" / "silent.wav", samples * 0, rate)
+    loud_enough = run_page(ROOT / "docs" / "transforms.md")["loud_enough"]
+    dataset = StreamingAudioDataset("music/", samples_per_frame=50_000, shuffle=False, transform=loud_enough)
+    num_frames = len(list(dataset))
+    assert dataset.report().rejected == 6
+    assert num_frames + 6 == len(list(StreamingAudioDataset("music/", samples_per_frame=50_000, shuffle=False)))
 
 
 @pytest.mark.skipif(find_spec("pyarrow") is None, reason="pyarrow is not installed; it is optional")
