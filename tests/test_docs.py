@@ -152,13 +152,7 @@ def test_the_page_on_transforms_resumes_bit_for_bit(place, num_workers):
     )
     if num_workers == 2:
         assert equal(namespace["batch"], whole[3])
-    plain = StreamingAudioDataset("music/", samples_per_frame=65_536, return_info=True)
-    before = {(item["path"], item["seed"]): item["audio"] for item in plain}
-    crops = [
-        crop for batch in whole for crop in zip(batch["path"], batch["seed"].tolist(), batch["audio"], strict=True)
-    ]
-    assert before.keys() == {crop[:2] for crop in crops}
-    assert all(crop.shape == (2, namespace["CROP"]) for _, _, crop in crops)
+    assert {batch["audio"].shape[1:] for batch in whole} == {(2, namespace["CROP"])}
     for after in (1, len(whole) // 2):
         stopped = namespace["make_loader"](num_workers)
         for _ in islice(stopped, after):

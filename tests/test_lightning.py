@@ -97,6 +97,11 @@ def index(music, tmp_path_factory):
     return path
 
 
+def half(item):
+    """Reject every second frame, by its seed."""
+    return item if item["seed"] % 2 else None
+
+
 def fit(files, *, val=None, ckpt_path=None, callbacks=(), data=None, **trainer):
     data = StreamingAudioDataModule(files, val, return_info=True, **{**SMALL, **(data or {})})
     model = Validating() if val else Noting()
@@ -111,13 +116,23 @@ def fit(files, *, val=None, ckpt_path=None, callbacks=(), data=None, **trainer):
     [
         ({"max_epochs": 3}, {}),
         ({"max_steps": 25}, {"num_workers": 2}),
+        ({"max_steps": 12}, {"num_workers": 2, "transform": half}),
         ({"max_epochs": 3, "limit_train_batches": 4}, {}),
         ({"max_epochs": 3, "limit_train_batches": 4}, {"num_workers": 2, "persistent_workers": True}),
         ({"max_epochs": 3, "limit_train_batches": 7}, {"repeat": True}),
         ({"max_epochs": 2, "val": True}, {"num_workers": 1}),
         ({"max_epochs": 2, "indexed": True}, {"shuffle_buffer_size": None}),
     ],
-    ids=["epochs", "steps", "parts", "parts, persistent", "parts of an endless stream", "with validation", "index"],
+    ids=[
+        "epochs",
+        "steps",
+        "steps, rejected frames",
+        "parts",
+        "parts, persistent",
+        "parts of an endless stream",
+        "with validation",
+        "index",
+    ],
 )
 def test_every_checkpoint_resumes_exactly(music, index, tmp_path, how, data):
     how = dict(how)
