@@ -121,7 +121,7 @@ def test_with_an_index_seeds_do_not_depend_on_ranks(index):
 def test_the_seeds_of_a_seed_are_golden(folder):
     """If they change, a resumed run augments in another way: say so in the CHANGELOG."""
     first = next(iter(make(folder, shuffle=False)))
-    assert first["seed"] == 9_096_593_327_489_883_524
+    assert first["seed"] == 3_858_243_255_327_064_309
 
 
 def test_a_resumed_iteration_goes_on_with_the_same_seeds(files):

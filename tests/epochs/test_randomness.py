@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowmo_data.epochs.randomness import Permutation, Purpose, random_below, random_bits
+from flowmo_data.epochs.randomness import Permutation, Purpose, frame_seed, random_below, random_bits
 
 
 def test_the_numbers_never_change():
@@ -13,6 +13,7 @@ def test_the_numbers_never_change():
     assert list(Permutation(8, random_bits(0, 0, Purpose.FILE_ORDER))) == [2, 5, 7, 3, 6, 0, 4, 1]
     bits = random_bits(42, 3, Purpose.PHASE, 7)
     assert [random_below(bits, 196_608) for _ in range(4)] == [50357, 56732, 161987, 19239]
+    assert frame_seed(7, 3, 5, 100, 0) == 5_388_987_080_268_202_784
 
 
 def test_the_key_is_all_that_counts():
@@ -60,3 +61,11 @@ def test_a_number_of_ten_million_is_found_at_once():
     assert order[-1:] == [order[9_999_999]]
     with pytest.raises(IndexError, match="there are 10000000 numbers, none at 10000000"):
         order[10_000_000]
+
+
+def test_seeds_of_frames_are_all_different_and_each_bit_is_a_coin():
+    seeds = [frame_seed(0, 0, file, start, 0) for file in range(100) for start in range(0, 100_000, 1_000)]
+    seeds += [frame_seed(*key, 0, 0) for key in [(0, 1, 0), (1, 0, 0), (0, 0, 2**40)]]
+    assert len({*seeds}) == len(seeds)
+    assert all(0.47 < sum(seed >> bit & 1 for seed in seeds) / len(seeds) < 0.53 for bit in range(63))
+    assert max(seeds) < 2**63
