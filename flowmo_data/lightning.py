@@ -43,6 +43,7 @@ class DatasetOptions(TypedDict, total=False):
 
     sr: int
     samples_per_frame: int
+    hop: int | None
     shuffle_buffer_size: int | None
     channels: int
     seed: int
@@ -56,6 +57,7 @@ class DatasetOptions(TypedDict, total=False):
     transform: Callable[[Any], Any] | None
     return_info: bool
     remainder: str
+    limit: int | None
 
 
 class StreamingAudioDataModule(LightningDataModule):
@@ -80,10 +82,10 @@ class StreamingAudioDataModule(LightningDataModule):
         persistent_workers: keep workers from epoch to epoch, if processes are slow to start (macOS).
         pin_memory: copy batches into page-locked memory; None does so if there is a CUDA device.
         repeat: in training, continue with the next epoch when one ends; see `StreamingAudioDataset`.
-        **options: further options of `StreamingAudioDataset`, for all three sets: `sr`, `samples_per_frame`,
+        **options: further options of `StreamingAudioDataset`, for all three sets: `sr`, `samples_per_frame`, `hop`,
             `shuffle_buffer_size`, `channels`, `seed`, `framing`, `decoder`, `decode_threads`, `exclude`, `on_error`,
-            `on_other_rate`, `dtype` (also by its name, "float16"), `transform`, `return_info`, `remainder`. A
-            checkpoint keeps them as hyperparameters, except functions and files that are not given by path.
+            `on_other_rate`, `dtype` (also by its name, "float16"), `transform`, `return_info`, `remainder`; `limit` not
+            for training. A checkpoint keeps them as hyperparameters, except functions and files not given by path.
 
     Raises:
         MissingPackageError: importing this module: lightning is not installed.
@@ -135,7 +137,7 @@ class StreamingAudioDataModule(LightningDataModule):
 
     def train_dataloader(self) -> LaggingLoader:
         """Return the training batches; each iteration over them is another epoch."""
-        dataset = self._dataset("train", repeat=self._repeat)
+        dataset = self._dataset("train", repeat=self._repeat, limit=None)
         state, self._state = self._state, None
         if state is None and self.trainer is not None:
             dataset.set_epoch(self.trainer.current_epoch)
@@ -155,7 +157,7 @@ class StreamingAudioDataModule(LightningDataModule):
     def _dataset(self, name: str, **options: Any) -> StreamingAudioDataset:
         files, batch_size = self._files[name], self.hparams["batch_size"]  # Lightning's batch size finder sets it there
         assert files is not None
-        return StreamingAudioDataset(files, batch_size=batch_size, **self._options, **options)
+        return StreamingAudioDataset(files, batch_size=batch_size, **{**self._options, **options})
 
     def _loader(self, dataset: StreamingAudioDataset) -> ResumableDataLoader:
         loader = ResumableDataLoader(dataset, batch_size=None, **self._loading)  # the dataset makes batches
@@ -199,8 +201,7 @@ class LaggingLoader:
     Each iteration is the next epoch. If no batch of the last iteration was used, the same epoch comes again. With
     `repeat=True`, an iteration continues the endless epoch.
 
-    Without an index, ranks have different numbers of batches, and no rank knows its number in advance. When an epoch
-    ends for one rank, it ends for all.
+    Without an index, when an epoch ends for one rank, it ends for all: no rank knows its number of batches in advance.
 
     Args:
         loader: the loader.
@@ -235,8 +236,7 @@ class LaggingLoader:
 
     def _batches_used(self, handed_out: int) -> int:
         """Return the number of batches of this iteration that the user has finished."""
-        used = self._used()
-        return handed_out if used is None else used.batches - self._used_before
+        return handed_out if (used := self._used()) is None else used.batches - self._used_before
 
     def _reached(self, *, leaving: bool) -> dict[str, Any]:
         """Return the loader's state after the used batches; after the epoch, if the user is leaving it."""

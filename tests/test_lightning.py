@@ -235,6 +235,13 @@ def test_it_can_be_iterated_over_without_a_trainer(music):
     assert len(list(data.train_dataloader())) > 0
 
 
+def test_hop_is_for_all_sets_and_a_limit_for_those_that_are_not_trained_on(index):
+    data = StreamingAudioDataModule(index, index, index, **SMALL, hop=8_192, limit=3)
+    assert len(data.train_dataloader()) > 2 * len(StreamingAudioDataModule(index, **SMALL).train_dataloader()) - 8
+    for loader in (data.val_dataloader(), data.test_dataloader()):
+        assert sum(map(len, loader)) == 3
+
+
 def test_the_batch_size_can_be_set_by_lightnings_finder(music):
     data = StreamingAudioDataModule(music, **SMALL)
     data.hparams["batch_size"] = 4

@@ -38,6 +38,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
             number of ranks.
         sr: sample rate of the emitted audio, Hz.
         samples_per_frame: T, the length of a frame in samples; 196,608 is 4.46 s at 44.1 kHz.
+        hop: samples from a frame's start to the next; None for `samples_per_frame`. Fewer: frames overlap. More: gaps.
         shuffle_buffer_size: number of frames to shuffle among each other. They are held as references of about 170
             bytes each, never as audio. The frames of a file enter the buffer in order, so choose a size several times
             larger than the number of frames in a file. None shuffles all frames of the epoch, and needs an index.
@@ -73,6 +74,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
             that must not run out of frames before others do.
         remainder: with an index, what to do about leftover frames if ranks do not divide an epoch's frames evenly:
             "drop" leaves them out, "repeat" emits some frames twice to make the ranks equal.
+        limit: with an index, emit only this many frames on all ranks together: evenly spaced, the same in every epoch.
         rank: rank of this process in the job. If omitted, it is looked up when iteration starts: in torch.distributed
             if that is initialised, else in RANK and WORLD_SIZE in the environment, else it is 0 of 1. It is also 0 of 1
             in a loader from `accelerator.prepare`, which shards by itself.
@@ -93,6 +95,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
         *,
         sr: int = 44_100,
         samples_per_frame: int = 196_608,
+        hop: int | None = None,
         shuffle_buffer_size: int | None = 1_000,
         channels: int = 2,
         shuffle: bool = True,
@@ -109,12 +112,14 @@ class StreamingAudioDataset(IterableDataset[Any]):
         batch_size: int | None = None,
         repeat: bool = False,
         remainder: str = "drop",
+        limit: int | None = None,
         rank: int | None = None,
         world_size: int | None = None,
     ) -> None:
         self.options = Options(
             sr=sr,
             samples_per_frame=samples_per_frame,
+            hop=hop,
             shuffle_buffer_size=shuffle_buffer_size,
             channels=channels,
             shuffle=shuffle,
@@ -130,6 +135,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
             batch_size=batch_size,
             repeat=repeat,
             remainder=remainder,
+            limit=limit,
         )
         if (rank, world_size) != (None, None):
             Shard(*current_rank(rank, world_size))

@@ -203,14 +203,16 @@ class FileStream:
     def _cut(self, timelines: Iterable[tuple[int, Timeline]], epoch: int) -> Iterator[Span]:
         """Yield all spans of all files, file by file."""
         options, phase = self._options, 0
+        hop = options.hop or options.samples_per_frame
         for index, timeline in timelines:
             if options.shuffle:
-                phase = random_below(random_bits(options.seed, epoch, Purpose.PHASE, index), options.samples_per_frame)
+                phase = random_below(random_bits(options.seed, epoch, Purpose.PHASE, index), hop)
             starts = frame_starts(
                 timeline.num_samples,
                 samples_per_frame=options.samples_per_frame,
                 phase=phase,
                 framing=options.framing,
+                hop=hop,
             )
             if not starts:
                 logger.info("%s: %d samples are less than a frame", timeline.path, timeline.num_samples)

@@ -91,13 +91,22 @@ class IndexedStream:
             shuffle_buffer_size=options.shuffle_buffer_size,
             seed=options.seed,
             epoch=epoch,
+            hop=options.hop,
+            limit=options.limit,
         )
 
     @cached_property
     def frames_per_epoch(self) -> int:
         """Frames of all ranks, the same number in every epoch."""
         options = self._options
-        return frames_per_epoch(self._lengths, options.samples_per_frame, options.framing, shuffle=options.shuffle)
+        return frames_per_epoch(
+            self._lengths,
+            options.samples_per_frame,
+            options.framing,
+            shuffle=options.shuffle,
+            hop=options.hop,
+            limit=options.limit,
+        )
 
     def spans(self, progress: Progress, shard: Shard, frames_per_turn: int | None) -> Iterator[Span]:
         """See `Stream.spans`. The first span is found as fast as any other."""

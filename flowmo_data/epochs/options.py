@@ -29,6 +29,7 @@ class Options:
 
     sr: int = 44_100
     samples_per_frame: int = 196_608
+    hop: int | None = None
     shuffle_buffer_size: int | None = 1_000
     channels: int = 2
     shuffle: bool = True
@@ -44,10 +45,16 @@ class Options:
     batch_size: int | None = None
     repeat: bool = False
     remainder: str = "drop"
+    limit: int | None = None
 
     def __post_init__(self) -> None:
         self._check_number("sr", 1, "a sample rate in Hz, for example 44100")
         self._check_number("samples_per_frame", 1, "the length of a frame in samples, for example 196608")
+        if self.hop is None:
+            object.__setattr__(self, "hop", self.samples_per_frame)
+        self._check_number("hop", 1, "samples from the start of a frame to the start of the next")
+        if self.limit is not None:
+            self._check_number("limit", 1, "frames to select, evenly spaced; None for all")
         if self.shuffle_buffer_size is not None:
             self._check_number(
                 "shuffle_buffer_size", 1, "number of frames to shuffle among each other; shuffle=False for file order"

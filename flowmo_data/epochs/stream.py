@@ -38,4 +38,9 @@ def open_stream(
             "shuffle_buffer_size=None shuffles all frames of an epoch, which needs an index (flowmo-data index FOLDER "
             "-o corpus.parquet); give one, or a number of frames"
         )
+    if options.limit is not None:
+        raise OptionError(
+            f"limit={options.limit}: the frames are spread evenly over all files, which needs an index (flowmo-data "
+            "index FOLDER -o corpus.parquet); give one, or leave out limit"
+        )
     return FileStream(sources.find_sources(files, excluded=excluded), options, error_log)

@@ -11,8 +11,8 @@ from flowmo_data.epochs.options import check_framing
 sizes = st.integers(1, 50)
 
 
-def starts(num_samples, frame, phase, framing):
-    return list(frame_starts(num_samples, samples_per_frame=frame, phase=phase, framing=framing))
+def starts(num_samples, frame, phase, framing, hop=None):
+    return list(frame_starts(num_samples, samples_per_frame=frame, phase=phase, framing=framing, hop=hop))
 
 
 @given(st.integers(1, 1_000), sizes, st.data())
@@ -42,6 +42,35 @@ def test_drop_gives_whole_frames_side_by_side(num_samples, frame, data):
     if num_samples >= phase + frame:
         assert found[0] == phase
         assert len(found) == (num_samples - phase) // frame
+
+
+@given(st.integers(1, 1_000), sizes, st.data())
+def test_overlapping_frames_cover_every_sample_and_end_with_the_file(num_samples, frame, data):
+    hop = data.draw(st.integers(1, frame))
+    phase = data.draw(st.integers(0, hop - 1))
+    found = starts(num_samples, frame, phase, "pad", hop)
+    covered = {i for start in found for i in range(start, start + frame)}
+    assert covered.issuperset(range(num_samples))
+    assert found[0] == -phase
+    assert all(b - a == hop for a, b in pairwise(found))
+    assert all(start + frame < num_samples for start in found[:-1])
+    whole = starts(num_samples, frame, phase, "drop", hop)
+    assert whole == list(range(whole[0] if whole else 0, num_samples - frame + 1, hop))
+
+
+@given(st.integers(1, 1_000), sizes, st.data())
+def test_with_gaps_every_file_has_a_frame(num_samples, frame, data):
+    hop = data.draw(st.integers(frame + 1, 100))
+    phase = data.draw(st.integers(0, hop - 1))
+    found = starts(num_samples, frame, phase, "pad", hop)
+    assert 0 <= found[0] <= phase
+    assert found[-1] < num_samples <= found[-1] + hop
+    assert all(b - a == hop for a, b in pairwise(found))
+
+
+@pytest.mark.parametrize("framing", ["pad", "drop"])
+def test_an_empty_file_has_no_frame(framing):
+    assert starts(0, 4, 3, framing) == []
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import textwrap
+from collections import Counter
 from itertools import chain, zip_longest
 
 import pytest
@@ -474,3 +475,55 @@ def test_damage_inside_is_told(tmp_path, caplog):
     dataset = StreamingAudioDataset(AudioIndex.build(tmp_path), samples_per_frame=10_000)
     list(dataset)
     assert told(caplog) == [f"{tmp_path}/a.mp3: 999 bytes inside are not audio packets; the rest is read"]
+
+
+# Overlap, and a fixed part of the corpus
+
+
+def valid_samples(item):
+    """The samples of the ramps in a frame."""
+    return item["audio"][0][item["audio"][0] > 0].tolist()
+
+
+@pytest.mark.parametrize("hop", [3, 16, 24])
+def test_every_sample_comes_as_often_as_hop_says(index, hop):
+    given = {"samples_per_frame": 16, "hop": hop, "channels": 1, "seed": 5, "return_info": True}
+    dataset = StreamingAudioDataset(index, **given)
+    epochs = [list(dataset) for _ in range(4)]
+    assert [len(epoch) for epoch in epochs] == [len(dataset)] * 4
+    of_files = list(StreamingAudioDataset(index.root, **given))
+    for epoch in (*epochs, of_files):
+        samples = Counter(sample for item in epoch for sample in valid_samples(item))
+        assert (len(samples) == sum(LENGTHS)) == (hop <= 16)
+        assert max(samples.values()) == max(-(-16 // hop), 1)
+    assert len({tuple(sorted(item["start"] for item in epoch)) for epoch in epochs}) == 4
+
+
+def test_a_state_of_another_hop_does_not_fit(index):
+    state = StreamingAudioDataset(index, samples_per_frame=16).state_dict()
+    StreamingAudioDataset(index, samples_per_frame=16, hop=16).load_state_dict(state)
+    with pytest.raises(StateError, match="hop was 16 and is 8"):
+        StreamingAudioDataset(index, samples_per_frame=16, hop=8).load_state_dict(state)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_a_limit_is_one_fixed_set_for_any_number_of_ranks(index, shuffle):
+    def places(world_size, epoch):
+        found = []
+        for rank in range(world_size):
+            dataset = StreamingAudioDataset(
+                index, samples_per_frame=16, limit=12, shuffle=shuffle, return_info=True, rank=rank,
+                world_size=world_size,
+            )  # fmt: skip
+            dataset.set_epoch(epoch)
+            loader = DataLoader(dataset, batch_size=None)
+            found.append([(item["path"], item["start"]) for item in loader])
+            assert len(found[-1]) == len(dataset) == 12 // world_size
+        return found
+
+    alone = places(1, 0)[0]
+    assert len(set(alone)) == 12
+    assert {start % 16 for _, start in alone} == {0}
+    assert list(chain(*zip(*places(4, 0), strict=True))) == alone
+    assert sorted(places(1, 3)[0]) == sorted(alone)
+    assert (places(1, 3)[0] == alone) == (not shuffle)

@@ -13,6 +13,9 @@ BAD = [
     ("samples_per_frame", 0, "samples_per_frame=0: it must be a whole number of at least 1"),
     ("samples_per_frame", 10**15, "samples_per_frame=1000000000000000: it must be at most 2147483647"),
     ("samples_per_frame", "196608", "samples_per_frame='196608': it must be a whole number"),
+    ("hop", 0, "hop=0: it must be a whole number of at least 1: samples from the start of a frame"),
+    ("limit", 0, "limit=0: it must be a whole number of at least 1: frames to select"),
+    ("limit", 5, "limit=5: .* needs an index"),
     ("shuffle_buffer_size", 0, "shuffle_buffer_size=0: .*shuffle=False for file order"),
     ("batch_size", 0, "batch_size=0: it must be a whole number of at least 1: frames in a batch"),
     ("channels", 3, "channels=3: use 1 .* or 2"),
@@ -67,8 +70,9 @@ def frames(folder, **options):
 @pytest.mark.parametrize(
     "option",
     [
-        {"sr": 22_050}, {"samples_per_frame": 16}, {"shuffle_buffer_size": 1}, {"channels": 1}, {"shuffle": False},
-        {"seed": 1}, {"framing": "drop"}, {"dtype": torch.float16}, {"transform": torch.neg}, {"return_info": True},
+        {"sr": 22_050}, {"samples_per_frame": 16}, {"hop": 16}, {"hop": 40}, {"shuffle_buffer_size": 1},
+        {"channels": 1}, {"shuffle": False}, {"seed": 1},
+        {"framing": "drop"}, {"dtype": torch.float16}, {"transform": torch.neg}, {"return_info": True},
         {"batch_size": 3}, {"rank": 0, "world_size": 2},
     ],
     ids=lambda option: next(iter(option)),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowmo_data.epochs.framing import frame_starts
+from flowmo_data.epochs.framing import frame_starts, skips_phase
 from flowmo_data.epochs.plan import EpochPlan, draw_phases, frame_counts, frames_per_epoch
 from flowmo_data.epochs.randomness import Permutation, Purpose, random_bits
 
@@ -32,39 +32,52 @@ def by_file(frames):
     st.sampled_from([None, 1, 5, 1_000]),
     st.booleans(),
     st.integers(1, 20),
+    st.none() | st.integers(1, 30),
     st.integers(0, 5),
 )
-def test_a_plan_covers_every_file_as_framing_does(lengths, framing, buffer_size, shuffle, samples_per_frame, epoch):
+def test_a_plan_covers_every_file_as_framing_does(
+    lengths, framing, buffer_size, shuffle, samples_per_frame, hop, epoch
+):
     frames = list(
         plan(
             lengths, samples_per_frame=samples_per_frame, framing=framing, shuffle=shuffle,
-            shuffle_buffer_size=buffer_size, epoch=epoch,
+            shuffle_buffer_size=buffer_size, epoch=epoch, hop=hop,
         )
     )  # fmt: skip
     files = by_file(frames)
     for file, length in enumerate(lengths):
         starts = files.get(file, [])
-        phase = 0 if not starts else starts[0] if framing == "drop" else -starts[0]
-        expected = frame_starts(length, samples_per_frame=samples_per_frame, phase=phase, framing=framing)
-        assert starts == (list(expected) if length else [])
+        skips = skips_phase(samples_per_frame, framing, hop or samples_per_frame)
+        phase = 0 if not starts else starts[0] if skips else -starts[0]
+        assert 0 <= phase < (hop or samples_per_frame)
+        expected = frame_starts(length, samples_per_frame=samples_per_frame, phase=phase, framing=framing, hop=hop)
+        assert starts == list(expected)
         assert bool(starts) == (length > 0 if framing == "pad" else length >= samples_per_frame)
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.integers(0, 90), min_size=1, max_size=30), st.sampled_from(["pad", "drop"]), st.integers(1, 20))
-def test_every_epoch_has_as_many_frames(lengths, framing, samples_per_frame):
-    counts = {
-        len(plan(lengths, framing=framing, samples_per_frame=samples_per_frame, epoch=epoch)) for epoch in range(8)
-    }
-    assert counts == {frames_per_epoch(np.array(lengths), samples_per_frame, framing, shuffle=True)}
-    unshuffled = plan(lengths, framing=framing, samples_per_frame=samples_per_frame, shuffle=False)
-    assert len(unshuffled) == frames_per_epoch(np.array(lengths), samples_per_frame, framing, shuffle=False)
+@given(
+    st.lists(st.integers(0, 90), min_size=1, max_size=30),
+    st.sampled_from(["pad", "drop"]),
+    st.integers(1, 20),
+    st.none() | st.integers(1, 30),
+    st.none() | st.integers(1, 50),
+)
+def test_every_epoch_has_as_many_frames(lengths, framing, samples_per_frame, hop, limit):
+    given = {"framing": framing, "samples_per_frame": samples_per_frame, "hop": hop, "limit": limit}
+    counts = {len(plan(lengths, epoch=epoch, **given)) for epoch in range(8)}
+    assert counts == {frames_per_epoch(np.array(lengths), shuffle=True, **given)}
+    unshuffled = plan(lengths, shuffle=False, **given)
+    assert len(unshuffled) == frames_per_epoch(np.array(lengths), shuffle=False, **given)
 
 
+@pytest.mark.parametrize(("frame", "hop"), [(16, None), (40, 16), (10, 16)])
 @pytest.mark.parametrize("framing", ["pad", "drop"])
-def test_phases_are_uniform(framing):
-    lengths = np.random.default_rng(0).integers(40, 400, 200)
-    drawn = [draw_phases(lengths, 16, framing, random_bits(1, epoch, Purpose.PHASE)) for epoch in range(500)]
+def test_phases_are_uniform(framing, frame, hop):
+    lengths = np.random.default_rng(0).integers(80, 400, 200)
+    drawn = [
+        draw_phases(lengths, frame, framing, random_bits(1, epoch, Purpose.PHASE), hop=hop) for epoch in range(500)
+    ]
     counts = np.bincount(np.concatenate(drawn), minlength=16)
     assert counts.shape == (16,)
     assert np.abs(counts / (500 * 200 / 16) - 1).max() < 0.06
@@ -113,6 +126,24 @@ def test_without_shuffling_the_order_is_that_of_files():
     frames = list(plan(shuffle=False))
     assert frames == sorted(frames)
     assert all(starts[0] == 0 for starts in by_file(frames).values())
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_a_limit_selects_the_same_evenly_spaced_frames_in_every_epoch(shuffle):
+    every = list(plan([1_000, 2_000, 1_000], shuffle=False, samples_per_frame=10))
+    limited = [
+        list(plan([1_000, 2_000, 1_000], shuffle=shuffle, samples_per_frame=10, limit=8, epoch=e)) for e in (0, 1)
+    ]
+    assert sorted(limited[0]) == sorted(limited[1]) == every[25::50]
+    assert (limited[0] == limited[1]) == (not shuffle)
+    assert sorted(plan([1_000, 2_000, 1_000], shuffle=shuffle, samples_per_frame=10, limit=500)) == every
+    assert list(plan([1_000], samples_per_frame=10, limit=1)) == [(0, 500)]
+
+
+@given(st.lists(st.integers(0, 90), max_size=12), st.integers(1, 30))
+def test_no_frame_is_selected_twice(lengths, limit):
+    frames = list(plan(lengths, limit=limit, samples_per_frame=5))
+    assert len(set(frames)) == len(frames) == min(limit, len(plan(lengths, shuffle=False, samples_per_frame=5)))
 
 
 def test_a_plan_of_nothing_is_empty():
