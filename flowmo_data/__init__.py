@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flowmo_data.datasets import StreamingAudioDataset
+    from flowmo_data.datasets import AudioFrameDataset, StreamingAudioDataset
     from flowmo_data.epochs.report import Report
     from flowmo_data.errors import (
         AllFramesRejectedError,
@@ -31,6 +31,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AllFramesRejectedError",
     "AudioFileError",
+    "AudioFrameDataset",
     "AudioIndex",
     "FilesError",
     "FilesNotFoundError",
@@ -50,6 +51,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AudioFrameDataset": "datasets",
     "StreamingAudioDataset": "datasets",
     "Report": "epochs.report",
     "ResumableDataLoader": "loading",

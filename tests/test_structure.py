@@ -34,7 +34,7 @@ INSIDE = {
         "minimp3", "libsndfile", "native", "registry", "recovery", "window", "mpeg_window", "soundfile_window",
         "polyphase", "convolving", "resampling", "conditioning", "reading", "batching", "items", "frames",
     ],
-    "datasets": ["streaming"],
+    "datasets": ["streaming", "map_style"],
     "bench": [
         "demo", "setups", "baselines", "surveying", "limit", "measuring", "running", "decoders", "reporting",
         "plotting",

@@ -1,3 +1,4 @@
 """The datasets that a training loop iterates over."""
 
+from flowmo_data.datasets.map_style import AudioFrameDataset as AudioFrameDataset
 from flowmo_data.datasets.streaming import StreamingAudioDataset as StreamingAudioDataset

@@ -18,10 +18,25 @@ from flowmo_data.runtime.batch_memory import Batch, MarkedTensor, batch_memory, 
 
 
 class Frame(MarkedTensor):
-    """A frame, which the DataLoader's standard collate function copies into reused memory."""
+    """A frame, which the DataLoader's standard collate function copies into reused memory.
+
+    Frames that were decoded side by side into a batch (`slots_of_a_batch`) are that batch: nothing is copied.
+    """
+
+    _batch: torch.Tensor | None = None
+
+    @classmethod
+    def in_batch(cls, batch: torch.Tensor, place: int) -> Frame:
+        """Return the frame at a place of a batch."""
+        frame: Frame = batch[place].as_subclass(cls)
+        frame._batch = batch
+        return frame
 
 
 def _collate_frames(frames: Sequence[torch.Tensor], **_: Any) -> torch.Tensor:
+    in_place = _batch_of(frames)
+    if in_place is not None:
+        return in_place
     if any(frame.shape != frames[0].shape or frame.dtype != frames[0].dtype for frame in frames):
         plain: torch.Tensor = default_collate([frame.as_subclass(torch.Tensor) for frame in frames])
         return plain
@@ -30,6 +45,27 @@ def _collate_frames(frames: Sequence[torch.Tensor], **_: Any) -> torch.Tensor:
     for place, frame in enumerate(frames):
         np.copyto(places[place], item_bits(frame))
     return batch
+
+
+def _batch_of(frames: Sequence[torch.Tensor]) -> torch.Tensor | None:
+    """Return the batch that frames are, if they lie side by side in one. They can be it only once."""
+    batch: torch.Tensor | None = getattr(frames[0], "_batch", None)
+    if batch is None or len(frames) > len(batch):
+        return None
+    if not all(map(_is_still, frames, [batch] * len(frames), batch.unbind())):
+        return None
+    for frame in frames:  # two batches over one memory would be freed when the first of them is gone
+        frame._batch = None  # type: ignore[attr-defined]
+    return batch if len(frames) == len(batch) else head(batch, len(frames))
+
+
+def _is_still(frame: torch.Tensor, batch: torch.Tensor, there: torch.Tensor) -> bool:
+    """Return whether a frame is the one at a place of a batch, and no transform has changed its shape in place."""
+    return (
+        getattr(frame, "_batch", None) is batch
+        and frame.data_ptr() == there.data_ptr()
+        and (frame.shape, frame.stride(), frame.dtype) == (there.shape, there.stride(), there.dtype)
+    )
 
 
 default_collate_fn_map[Frame] = _collate_frames  # the documented way to extend default_collate
@@ -80,6 +116,12 @@ def _fresh_slots(batch_size: int | None, channels: int, samples_per_frame: int, 
         batch = batch_memory().take((batch_size, channels, samples_per_frame), dtype)
         for place, frame in enumerate(batch.unbind()):
             yield Slot(frame, batch, place)
+
+
+def slots_of_a_batch(batch_size: int, channels: int, samples_per_frame: int, dtype: torch.dtype) -> list[Slot]:
+    """Return the slots of a batch. The standard collate function makes it of their frames, without a copy."""
+    batch = batch_memory().take((batch_size, channels, samples_per_frame), dtype)
+    return [Slot(Frame.in_batch(batch, place), batch, place) for place in range(batch_size)]
 
 
 def batches(items: Iterable[Item], batch_size: int) -> Iterator[Any]:

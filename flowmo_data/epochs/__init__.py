@@ -6,6 +6,18 @@ from flowmo_data.epochs.progress import Position, Progress
 from flowmo_data.epochs.report import Report
 from flowmo_data.epochs.sharding import Shard
 from flowmo_data.epochs.span import Span, Stream
-from flowmo_data.epochs.stream import Files, open_stream
+from flowmo_data.epochs.stream import Files, open_indexed_stream, open_stream
 
-__all__ = ["ErrorLog", "Files", "Options", "Position", "Progress", "Report", "Shard", "Span", "Stream", "open_stream"]
+__all__ = [
+    "ErrorLog",
+    "Files",
+    "Options",
+    "Position",
+    "Progress",
+    "Report",
+    "Shard",
+    "Span",
+    "Stream",
+    "open_indexed_stream",
+    "open_stream",
+]

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 _SKIPPED, _DAMAGED, _SILENT = "skipped", "damaged", "silent"
 _MANY = 1_000
 """rejected frames, before any other, that are worth a warning"""
+_ACCESSES = 0
+"""the number in place of an iteration's, for frames that are accessed one by one"""
 
 
 @dataclass
@@ -102,6 +104,19 @@ class ErrorLog:
                 logger.warning("%s%s; report() lists the files", of_rank, report)
             elif report.rejected:
                 logger.info("%s%s", of_rank, report)
+
+    def begin_accesses(self, epoch: int, shard: Shard) -> None:
+        """Collect the problems of frames that are accessed one by one: their epoch has no order, and no end."""
+        if epoch not in self._running:
+            self._running.clear()
+            self._running[epoch] = _Lost(shard, epoch, _ACCESSES)
+
+    def write_accesses(self, epoch: int) -> None:
+        """Write down the problems that were collected in an epoch since the last call, for all processes."""
+        lost = self._running.get(epoch)
+        if lost is not None and (lost.skipped or lost.damaged or lost.rejected):
+            self._running[epoch] = _Lost(lost.shard, epoch, _ACCESSES)
+            self._lines.append(lost.line(ended=False))
 
     def refuse(self, error: AudioFileError, epoch: int, seconds: float = 0.0) -> None:
         """Raise the error about an unreadable file or frame, or report it and continue.
@@ -228,13 +243,24 @@ class ErrorLog:
                 else:
                     key, of_iteration = (values["rank"], values["epoch"]), f'"iteration": {values["iteration"]},'
                     before = [each for each in self._ends.pop(key, []) if of_iteration in each]
-                    self._ends[key] = [*before, line]  # the epoch that ended last comes last
+                    lines = [_merged(before, values)] if values["iteration"] == _ACCESSES else [*before, line]
+                    self._ends[key] = lines  # the epoch that ended last comes last
 
     def __getstate__(self) -> dict[str, Any]:
         return {"options": self._options, "lines": self._lines}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["options"], state["lines"])  # type: ignore[misc]
+
+
+def _merged(lines: Sequence[str], more: dict[str, Any]) -> str:
+    """Return one line that sums up those of accesses so far: there may be one for each batch."""
+    total = json.loads(lines[0]) if lines else {}
+    for name in ("skipped", "damaged"):
+        more[name] = sorted({*more.get(name, ()), *total.get(name, ())})
+    for name in ("packets", "seconds", "rejected"):
+        more[name] = more.get(name, 0) + total.get(name, 0)
+    return json.dumps(more)
 
 
 def _key(path: str) -> str:

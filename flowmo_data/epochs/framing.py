@@ -53,3 +53,19 @@ def frame_starts(
 def skips_phase(samples_per_frame: int, framing: str, hop: int) -> bool:
     """Return whether the phase skips samples of a file. If not, it is a number of zeros before the file."""
     return framing == "drop" or hop > samples_per_frame
+
+
+def jittered_starts(start: int, num_samples: int, *, samples_per_frame: int, hop: int) -> range:
+    """Return the starts to draw from for a frame that is moved by less than `hop` samples, without leaving its file.
+
+    It moves later, as long as it ends in the file. A frame that ends past the file moves earlier.
+
+    >>> jittered_starts(4, 11, samples_per_frame=4, hop=4)
+    range(4, 8)
+    >>> jittered_starts(8, 11, samples_per_frame=4, hop=4)
+    range(5, 9)
+    """
+    last = num_samples - samples_per_frame
+    if start > last:
+        return range(max(start - hop + 1, 0), start + 1)
+    return range(start, min(start + hop, last + 1))

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flowmo_data.epochs.error_log import ErrorLog
+from flowmo_data.epochs.framing import jittered_starts
 from flowmo_data.epochs.from_files import as_wanted
 from flowmo_data.epochs.options import Options
 from flowmo_data.epochs.plan import EpochPlan, frames_per_epoch
@@ -111,14 +112,14 @@ class IndexedStream:
     def spans(self, progress: Progress, shard: Shard, frames_per_turn: int | None) -> Iterator[Span]:
         """See `Stream.spans`. The first span is found as fast as any other."""
         if shard.index == 0:
-            self._report_bad_files(progress.epoch)
-        plan = self._plan(progress.epoch)
-        if not len(plan):
+            self.report_bad_files(progress.epoch)
+        num_frames = len(self.plan(progress.epoch))
+        if not num_frames:
             raise NoReadableFileError(f"no frame in any of {len(self.index)} files of the index; see the skipped files")
-        if not self._frames_of_a_rank(len(plan), shard.world_size):
+        if not self._frames_of_a_rank(num_frames, shard.world_size):
             self.has_frames(shard)
         for place in self._places(progress, shard, frames_per_turn):
-            yield self._span(plan, place % len(plan))
+            yield self.span(place % num_frames, progress.epoch)
 
     def _places(self, progress: Progress, shard: Shard, frames_per_turn: int | None) -> Iterator[int]:
         """Return the places in the epoch's order that belong to a shard."""
@@ -158,11 +159,22 @@ class IndexedStream:
     def _frames_of_a_rank(self, frames: int, world_size: int) -> int:
         return -(-frames // world_size) if self._options.remainder == "repeat" else frames // world_size
 
-    def _span(self, plan: EpochPlan, place: int) -> Span:
-        file, start = plan[place]
+    def plan(self, epoch: int) -> EpochPlan:
+        """Return the frames of an epoch. Without `shuffle`, all epochs share one plan, and forked workers share it."""
+        return self._plan(epoch if self._options.shuffle else 0)
+
+    def span(self, place: int, epoch: int) -> Span:
+        """Return the frame at a place in an epoch's order."""
+        options = self._options
+        file, start = self.plan(epoch)[place]
         track = self.index.columns.track(file)
-        timeline = at_sample_rate(track, self._options.sr, on_other_rate=self._options.on_other_rate)
-        return Span(timeline, start, start + self._options.samples_per_frame, place)
+        timeline = at_sample_rate(track, options.sr, on_other_rate=options.on_other_rate)
+        if options.jitter:
+            bits = random_bits(options.seed, epoch, Purpose.JITTER, place)
+            hop = options.hop or options.samples_per_frame
+            starts = jittered_starts(start, timeline.num_samples, samples_per_frame=options.samples_per_frame, hop=hop)
+            start = starts[random_below(bits, len(starts))]
+        return Span(timeline, start, start + options.samples_per_frame, place)
 
     def after(self, progress: Progress) -> Progress:
         """See `Stream.after`. The next epoch continues the turns of the last, so no batch is short between them."""
@@ -171,7 +183,7 @@ class IndexedStream:
     def substitute(self, span: Span, epoch: int, attempt: int) -> Span | None:
         """Return another frame of the epoch, so that ranks still have the same number of frames."""
         bits = random_bits(self._options.seed, epoch, Purpose.SUBSTITUTE, span.place, attempt)
-        return self._span(self._plan(epoch), random_below(bits, self.frames_per_epoch))
+        return self.span(random_below(bits, self.frames_per_epoch), epoch)
 
     def has_frames(self, shard: Shard) -> bool:
         """See `Stream.has_frames`."""
@@ -213,7 +225,7 @@ class IndexedStream:
     def _reached(self, epoch: int, frames: int, layout: Layout) -> ReachedInIndex:
         return ReachedInIndex(self._identity(), epoch, frames, layout, self.frames_per_epoch, self._options.repeat)
 
-    def _report_bad_files(self, epoch: int) -> None:
+    def report_bad_files(self, epoch: int) -> None:
         """Report the file problems that the index knows."""
         columns, options = self.index.columns, self._options
         for file, reason in columns.bad_files().items():

@@ -21,7 +21,7 @@ ON_OTHER_RATE = ("resample", "skip", "raise")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The options of `StreamingAudioDataset`, which describes them.
+    """The options of the datasets, which describe them.
 
     Raises:
         OptionError: an option has an invalid value; the message gives the valid ones.
@@ -46,6 +46,7 @@ class Options:
     repeat: bool = False
     remainder: str = "drop"
     limit: int | None = None
+    jitter: bool = False
 
     def __post_init__(self) -> None:
         self._check_number("sr", 1, "a sample rate in Hz, for example 44100")
@@ -65,7 +66,7 @@ class Options:
             self._check_number("batch_size", 1, "frames in a batch; None emits frames")
         if self.channels not in (1, 2):
             raise OptionError(f"channels={self.channels!r}: use 1 (averaged to mono) or 2 (mono is duplicated)")
-        for name in ("shuffle", "return_info", "repeat"):
+        for name in ("shuffle", "return_info", "repeat", "jitter"):
             if not isinstance(getattr(self, name), bool):
                 raise OptionError(f"{name}={getattr(self, name)!r}: use True or False")
         check_framing(self.framing)
@@ -97,7 +98,10 @@ class Options:
 
     def order(self) -> dict[str, Any]:
         """Return the options that determine the frames and their order, as JSON holds them."""
-        free = {"decoder", "decode_threads", "on_error", "dtype", "transform", "return_info", "channels", "batch_size"}
+        free = {
+            "decoder", "decode_threads", "on_error", "dtype", "transform", "return_info", "channels", "batch_size",
+            "jitter",
+        }  # fmt: skip
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in free}
 
 

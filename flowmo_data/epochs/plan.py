@@ -110,6 +110,15 @@ class EpochPlan(Sequence[Place]):
         file = slot if self._files is None else int(self._files[slot])
         return Place(file, int(self._first[slot]) + (index - before) * self._hop)
 
+    def frames_per_file(self) -> Numbers:
+        """Return the number of frames of each file: int64, shape `(num_files,)`."""
+        indices = np.arange(self._length, dtype=np.int64)
+        if self._length < self._total:
+            indices = (2 * indices + 1) * self._total // (2 * self._length)
+        slots = np.searchsorted(self._ends, indices, side="right")
+        files = slots if self._files is None else self._files[slots]
+        return np.bincount(files, minlength=len(self._ends)).astype(np.int64)
+
     def _block_permutation(self, block: int) -> Permutation:
         assert self._block is not None
         length = min(self._block, self._length - block * self._block)

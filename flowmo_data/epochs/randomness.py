@@ -26,6 +26,7 @@ class Purpose(IntEnum):
     SPAN_ORDER = 3
     SUBSTITUTE = 4
     FRAME = 5
+    JITTER = 6
 
 
 def random_bits(seed: int, epoch: int, purpose: Purpose, *key: int) -> np.random.Philox:

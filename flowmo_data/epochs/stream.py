@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import TypeGuard
 
 from flowmo_data import sources
 from flowmo_data.epochs.error_log import ErrorLog
@@ -10,11 +11,13 @@ from flowmo_data.epochs.from_files import FileStream
 from flowmo_data.epochs.from_index import IndexedStream
 from flowmo_data.epochs.options import Options
 from flowmo_data.epochs.span import Stream
-from flowmo_data.errors import FilesError, OptionError
+from flowmo_data.errors import FilesError, FilesTypeError, OptionError
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
 
 Files = sources.Files | AudioIndex
 """A folder, a file, a glob or a sequence of these; or an index, or the path of one."""
+
+_MAKE_ONE = "flowmo-data index FOLDER -o corpus.parquet"
 
 
 def open_stream(
@@ -26,21 +29,50 @@ def open_stream(
         FilesError: `files` names nothing.
         OptionError: an option needs an index.
     """
-    if isinstance(files, (str, os.PathLike)) and str(files).endswith(INDEX_SUFFIX):
-        files = AudioIndex.load(files)
+    if _is_index(files):
+        return open_indexed_stream(files, options, error_log, exclude=exclude)
     if isinstance(files, (list, tuple)) and any(str(each).endswith(INDEX_SUFFIX) for each in files):
         raise FilesError(f"files={files!r}: an index cannot be part of a list; give its path, or an AudioIndex")
+    assert not isinstance(files, AudioIndex)
     excluded = sources.excluded_paths(exclude)
-    if isinstance(files, AudioIndex):
-        return IndexedStream(files.without(excluded) if excluded else files, options, error_log)
     if options.shuffle_buffer_size is None:
         raise OptionError(
-            "shuffle_buffer_size=None shuffles all frames of an epoch, which needs an index (flowmo-data index FOLDER "
-            "-o corpus.parquet); give one, or a number of frames"
+            f"shuffle_buffer_size=None shuffles all frames of an epoch, which needs an index ({_MAKE_ONE}); give one, "
+            "or a number of frames"
         )
     if options.limit is not None:
         raise OptionError(
-            f"limit={options.limit}: the frames are spread evenly over all files, which needs an index (flowmo-data "
-            "index FOLDER -o corpus.parquet); give one, or leave out limit"
+            f"limit={options.limit}: the frames are spread evenly over all files, which needs an index ({_MAKE_ONE}); "
+            "give one, or leave out limit"
         )
     return FileStream(sources.find_sources(files, excluded=excluded), options, error_log)
+
+
+def open_indexed_stream(
+    index: AudioIndex | str | os.PathLike[str],
+    options: Options,
+    error_log: ErrorLog,
+    *,
+    exclude: sources.Exclude | None = None,
+) -> IndexedStream:
+    """Return the stream of an index, without the files in `exclude`.
+
+    Raises:
+        FilesTypeError: `index` is neither an index nor the path of one.
+        FilesError: the index cannot be read, or all of its files are excluded.
+    """
+    if not _is_index(index):
+        raise FilesTypeError(
+            f"index={index!r}: frames have numbers only if the lengths of all files are known, which needs an index; "
+            f"make one: {_MAKE_ONE}, or AudioIndex.build(FOLDER)"
+        )
+    loaded = index if isinstance(index, AudioIndex) else AudioIndex.load(index)
+    excluded = sources.excluded_paths(exclude)
+    return IndexedStream(loaded.without(excluded) if excluded else loaded, options, error_log)
+
+
+def _is_index(files: object) -> TypeGuard[AudioIndex | str | os.PathLike[str]]:
+    """Return whether `files` is an index, or the path of one."""
+    return isinstance(files, AudioIndex) or (
+        isinstance(files, (str, os.PathLike)) and str(files).endswith(INDEX_SUFFIX)
+    )

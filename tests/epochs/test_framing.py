@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowmo_data import OptionError
-from flowmo_data.epochs.framing import frame_starts
+from flowmo_data.epochs.framing import frame_starts, jittered_starts
 from flowmo_data.epochs.options import check_framing
 
 sizes = st.integers(1, 50)
@@ -66,6 +66,16 @@ def test_with_gaps_every_file_has_a_frame(num_samples, frame, data):
     assert 0 <= found[0] <= phase
     assert found[-1] < num_samples <= found[-1] + hop
     assert all(b - a == hop for a, b in pairwise(found))
+
+
+@given(st.integers(1, 1_000), sizes, st.integers(1, 100), st.sampled_from(["pad", "drop"]))
+def test_jitter_reaches_every_place_of_a_file(num_samples, frame, hop, framing):
+    found = starts(num_samples, frame, 0, framing, hop)
+    reached = {
+        moved for start in found for moved in jittered_starts(start, num_samples, samples_per_frame=frame, hop=hop)
+    }
+    assert reached.issuperset(range(num_samples - frame + 1))
+    assert reached.issubset(range(num_samples))
 
 
 @pytest.mark.parametrize("framing", ["pad", "drop"])
