@@ -42,8 +42,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
         shuffle_buffer_size: number of frames to shuffle among each other. They are held as references of about 170
             bytes each, never as audio. The frames of a file enter the buffer in order, so choose a size several times
             larger than the number of frames in a file. None shuffles all frames of the epoch, and needs an index.
-        channels: 1 or 2. Mono is duplicated, stereo is averaged. With `channels=2`, the first two of more channels are
-            used.
+        channels: 1 or 2. Mono is duplicated, stereo is averaged. Of more channels, 2 takes the first two.
         shuffle: False emits all files in order, each from its first sample (for validation).
         seed: seed of all randomness, together with the epoch; a whole number, 0 or greater.
         framing: "pad" emits every sample once, with zeros before a file (a random number of them, the phase, so that
@@ -56,13 +55,10 @@ class StreamingAudioDataset(IterableDataset[Any]):
         on_error: what to do about an unreadable file: "skip" logs one warning and continues, "raise" raises. A function
             is called with the AudioFileError, in the worker, once for each unreadable file; if it returns, the file is
             skipped. `report()` lists the skipped files.
-        on_other_rate: what to do about a file with a sample rate other than `sr`: "resample" it, "skip" or
-            "raise".
-        dtype: torch.float32, float16 or bfloat16, nominally in [-1, 1] (an MP3 may decode to more; it is not
-            clipped); or int16, scaled by 32,768, rounded and clipped.
+        on_other_rate: what to do about a file with a sample rate other than `sr`: "resample" it, "skip" or "raise".
+        dtype: torch.float32, float16 or bfloat16, nominally in [-1, 1], not clipped; or int16, scaled and clipped.
         transform: a function of the frame (with `return_info`, of the dictionary) that returns the value to emit, or
-            None to reject the frame. With an index, another frame comes in its place. It runs in order, in the thread
-            that iterates.
+            None to reject it (with an index, another comes in its place). It runs in order, in the iterating thread.
         return_info: emit a dictionary: `audio`, the frame; `path`, its file; `start`, the index of its first sample in
             the file at `sr` (negative if it begins with padding); `num_valid`, the number of its samples that are not
             padding; `num_samples`, the length of the file at `sr`; `seed`, an int below 2^63 for random augmentation,
@@ -72,8 +68,8 @@ class StreamingAudioDataset(IterableDataset[Any]):
             decoded straight into them, and their memory is reused. For `DataLoader(dataset, batch_size=None)`; faster.
         repeat: continue with the next epoch when one ends, without end: for training that counts steps, and for ranks
             that must not run out of frames before others do.
-        remainder: with an index, what to do about leftover frames if ranks do not divide an epoch's frames evenly:
-            "drop" leaves them out, "repeat" emits some frames twice to make the ranks equal.
+        remainder: with an index, if ranks do not divide an epoch's frames evenly: "drop" leaves the last frames out,
+            "repeat" emits some frames twice.
         limit: with an index, emit only this many frames on all ranks together: evenly spaced, the same in every epoch.
         rank: rank of this process in the job. If omitted, it is looked up when iteration starts: in torch.distributed
             if that is initialised, else in RANK and WORLD_SIZE in the environment, else it is 0 of 1. It is also 0 of 1
@@ -265,8 +261,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
     def state_dict(self) -> dict[str, Any]:
         """Return the progress of this process's iteration, in its worker: for torchdata's `StatefulDataLoader`.
 
-        Returns:
-            A few numbers and strings, for JSON and pickle. Frames that were decoded ahead do not count as handed out.
+        It holds numbers and strings, for JSON and pickle. Frames that were decoded ahead do not count as handed out.
         """
         shard = current_shard(*self.rank_and_world_size())
         if self._start is not None:  # loaded, but not begun yet
@@ -282,8 +277,8 @@ class StreamingAudioDataset(IterableDataset[Any]):
         """Start the next iteration of this process, and only that one, where `state` was taken.
 
         Raises:
-            StateError: the state belongs to other files, options, ranks or number of workers. A state of another worker
-                is refused when the iteration starts.
+            StateError: the state belongs to other files, options, ranks or number of workers, or when the iteration
+                starts: to another worker.
         """
         shard = current_shard(*self.rank_and_world_size())
         check_state(state, self.stream.identity(shard, self._turn()), ("worker", "epoch", "handed_out", "begin"))
