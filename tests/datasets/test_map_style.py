@@ -3,6 +3,7 @@
 import logging
 import pickle
 import re
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch.utils.data import (
     ConcatDataset,
     DataLoader,
     Dataset,
+    RandomSampler,
     Subset,
     WeightedRandomSampler,
     default_collate,
@@ -268,6 +270,27 @@ def test_splits_samplers_and_wrappers_take_it(index):
     sampler = WeightedRandomSampler(weights, 40, generator=torch.Generator().manual_seed(0))
     assert {(first - 1 - sum(LENGTHS[:2])) // 200 for first in all_of(dataset, sampler=sampler, batch_size=4)} == {0}
     assert sorted(all_of(dataset, batch_size=4, shuffle=True, num_workers=2)) == sorted(every)
+
+
+@pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")  # torchdata's own
+@pytest.mark.skipif(find_spec("torchdata") is None, reason="torchdata is not installed; it is optional")
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_torchdatas_loader_resumes_it(index, num_workers):
+    from torchdata.stateful_dataloader import StatefulDataLoader
+
+    def loader():
+        dataset = AudioFrameDataset(index, **SMALL, jitter=True)
+        dataset.set_epoch(3)
+        sampler = RandomSampler(dataset, generator=torch.Generator().manual_seed(1))
+        return StatefulDataLoader(dataset, batch_size=4, sampler=sampler, num_workers=num_workers)
+
+    whole, begun, resumed = list(loader()), loader(), loader()
+    for _, batch in zip(range(3), begun, strict=False):
+        assert batch.shape == (4, 1, 16)
+    resumed.load_state_dict(begun.state_dict())
+    rest = list(resumed)
+    assert len(rest) == len(whole) - 3 > 5
+    assert all(map(torch.equal, rest, whole[3:]))
 
 
 class Wrapping(Dataset):
