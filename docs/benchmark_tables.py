@@ -17,6 +17,7 @@ PLAIN, IN_PLACE = "flowmo_data", "flowmo_data batches"
 _NAMES = {
     "decoder": "decoder alone",
     "flowmo_data batches": "flowmo_data, `batch_size=`",
+    "flowmo_data map-style": "flowmo_data, `AudioFrameDataset`",
 }
 
 

@@ -1,8 +1,8 @@
 """Measure the cost and the gain of an index: `python docs/measure_index.py FOLDER`.
 
 The measurements are: indexing FOLDER with one and two processes, the size of the index, reading a random frame of a
-random file with and without the index, and planning and resuming an epoch of 10,000,000 frames. The output is a line of
-JSON.
+random file with and without the index, by `AudioFrameDataset`, and by torchcodec if it is installed, and planning and
+resuming an epoch of 10,000,000 frames. The output is a line of JSON.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import tempfile
 import tracemalloc
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -23,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from flowmo_data.datasets import StreamingAudioDataset
+from flowmo_data.datasets import AudioFrameDataset, StreamingAudioDataset
 from flowmo_data.decoding import choose_decoder, fill_frame
 from flowmo_data.epochs.progress import Progress
 from flowmo_data.epochs.sharding import Shard
@@ -34,6 +36,7 @@ from flowmo_data.tracks.index.schema import import_pyarrow, schema
 from flowmo_data.tracks.track import Timeline, open_track
 
 _SAMPLES_PER_FRAME = 196_608
+_SAMPLE_RATE = 44_100
 _FRAMES = 200
 _SYNTHETIC_FILES = 1_000_000
 _SYNTHETIC_SAMPLES = (1_500_000, 2_220_000)
@@ -58,11 +61,19 @@ def measure_building(folder: str) -> dict[str, float]:
 
 
 def measure_reading(folder: str) -> dict[str, float]:
-    """Measure the median seconds to read a random frame of a random file: already open, with the index, and walked."""
+    """Measure the median seconds to read a random frame of a random file: already open, with the index, and walked.
+
+    Also as an item of the map-style dataset, and by torchcodec.
+    """
     paths = list(find_sources(folder))
-    columns = AudioIndex.build(folder).columns
+    index = AudioIndex.build(folder)
+    columns = index.columns
     opened = [Timeline(path, open_track(Source.at(path)).parts) for path in paths]
-    long_enough = [file for file, timeline in enumerate(opened) if timeline.num_samples > _SAMPLES_PER_FRAME]
+    long_enough = [
+        file
+        for file, timeline in enumerate(opened)
+        if timeline.num_samples > _SAMPLES_PER_FRAME and timeline.parts[0].sample_rate == _SAMPLE_RATE
+    ]
     draw = random.Random(0)
     places = []
     for _ in range(_FRAMES):
@@ -74,11 +85,27 @@ def measure_reading(folder: str) -> dict[str, float]:
         "walk": lambda file: Timeline(paths[file], open_track(Source.at(paths[file])).parts),
     }
     frame = torch.empty(2, _SAMPLES_PER_FRAME)
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for file, start in places:
-        for name, timeline in ways.items():
-            seconds[name].append(_seconds(partial(_read, timeline, file, start, frame)))
+    dataset = AudioFrameDataset(index, samples_per_frame=_SAMPLES_PER_FRAME, hop=1, framing="drop")
+    before = np.cumsum(dataset.frames_per_file()) - dataset.frames_per_file()
+    numbers = [int(before[file]) + start for file, start in places]
+    reads: dict[str, Callable[[int], object]] = {
+        name: lambda place, timeline=timeline: _read(timeline, *places[place], frame) for name, timeline in ways.items()
+    }
+    reads["item"] = lambda place: dataset[numbers[place]]
+    if find_spec("torchcodec") is not None:
+        decoders = import_module("torchcodec.decoders")
+        reads["torchcodec"] = lambda place: _read_torchcodec(decoders, paths[places[place][0]], places[place][1])
+    seconds: dict[str, list[float]] = {name: [] for name in reads}
+    for place in range(_FRAMES):
+        for name, read in reads.items():
+            seconds[name].append(_seconds(partial(read, place)))
     return {f"seconds_{name}": statistics.median(values) for name, values in seconds.items()}
+
+
+def _read_torchcodec(decoders: Any, path: str, start: int) -> None:
+    begin = start / _SAMPLE_RATE
+    decoder = decoders.AudioDecoder(path, sample_rate=_SAMPLE_RATE)
+    decoder.get_samples_played_in_range(begin, begin + _SAMPLES_PER_FRAME / _SAMPLE_RATE)
 
 
 def _read(timeline: Callable[[int], Timeline], file: int, start: int, frame: torch.Tensor) -> None:

@@ -17,9 +17,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from flowmo_data.bench.limit import batches_in_memory, frames_in_memory
 from flowmo_data.bench.setups import Measurement, Setup
-from flowmo_data.datasets import StreamingAudioDataset
+from flowmo_data.datasets import AudioFrameDataset, StreamingAudioDataset
 from flowmo_data.runtime.extras import import_extra
 from flowmo_data.sources import find_sources
+from flowmo_data.tracks import AudioIndex
 
 _LAST_BATCHES = 4
 """batches after the timed ones, for measuring memory"""
@@ -97,6 +98,21 @@ def _measure_dataset(setup: Setup, recorder: Recorder) -> Measurement:
     in_place = setup.loader == "flowmo_data batches"
     dataset = _dataset(setup, decode_threads=setup.decode_threads, batch_size=setup.batch_size if in_place else None)
     return _measure_loader(setup, recorder, dataset, started, batch_size=None if in_place else setup.batch_size)
+
+
+def _measure_map_style(setup: Setup, recorder: Recorder) -> Measurement:
+    index = AudioIndex.build(setup.files)  # made once for all trainings: not part of the measurement
+    started = perf_counter()
+    dataset = AudioFrameDataset(
+        index,
+        samples_per_frame=setup.samples_per_frame,
+        jitter=True,
+        seed=setup.seed,
+        channels=setup.channels,
+        decoder=setup.decoder,
+        decode_threads=setup.decode_threads,
+    )
+    return _measure_loader(setup, recorder, dataset, started, batch_size=setup.batch_size, shuffle=True)
 
 
 def _measure_librosa(setup: Setup, recorder: Recorder) -> Measurement:
@@ -204,6 +220,7 @@ def _dataset(setup: Setup, **options: Any) -> StreamingAudioDataset:
 _LOADERS = {
     "flowmo_data": _measure_dataset,
     "flowmo_data batches": _measure_dataset,
+    "flowmo_data map-style": _measure_map_style,
     "whole-file": _measure_whole_file,
     "librosa": _measure_librosa,
     "torchcodec": _measure_torchcodec,

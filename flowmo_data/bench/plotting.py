@@ -15,6 +15,7 @@ from flowmo_data.runtime.processes import num_cores
 _NAMES = {
     "flowmo_data": "flowmo_data, DataLoader(batch_size=)",
     "flowmo_data batches": "flowmo_data, dataset(batch_size=)",
+    "flowmo_data map-style": "flowmo_data, AudioFrameDataset",
     "librosa": "librosa.load, shuffle buffer",
     "torchcodec": "torchcodec, random windows",
 }

@@ -121,7 +121,7 @@ def _spread(result: Result, value: Callable[[Measurement], float]) -> str:
 
 def recommendation(results: Sequence[Result], limit: Result | None) -> str:
     """Return a recommended setup for this machine, and the reason."""
-    own = [result for result in results if result.setup.loader.startswith("flowmo_data")]
+    own = [result for result in results if result.setup.loader in ("flowmo_data", "flowmo_data batches")]
     best = max(own, key=lambda result: result.batches_per_second)
     near = [result for result in own if result.batches_per_second >= _AS_GOOD * best.batches_per_second]
     chosen = min(near, key=lambda result: (result.median(lambda run: run.peak_bytes), -result.batches_per_second))

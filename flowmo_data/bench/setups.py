@@ -11,6 +11,7 @@ from flowmo_data.errors import counted
 LOADERS = {
     "flowmo_data": "frames, collated by the DataLoader",
     "flowmo_data batches": "batches decoded in place: batch_size= of the dataset",
+    "flowmo_data map-style": "random frames of AudioFrameDataset, from an index; the DataLoader's own shuffling",
     "whole-file": "a thread decodes whole files with minimp3py (else soundfile), 4 ahead; a buffer of frames; np.stack",
     "librosa": "librosa.load in an IterableDataset, a buffer of decoded frames, the standard DataLoader",
     "torchcodec": "random windows of torchcodec's AudioDecoder in a map-style dataset, the standard DataLoader",

@@ -60,6 +60,7 @@ _DEMO_RUNS: dict[str, Any] = {"workers": (0, 2), "warmup": 2, "batches": 10, "re
     metavar="NAME ...",
     help="Common loaders to measure as well: whole-file, librosa, torchcodec.",
 )
+@click.option("--map-style", is_flag=True, help="Measure AudioFrameDataset, random access by an index, as well.")
 @click.option("--decoders", is_flag=True, help="Compare the installed decoders of MP3, instead of loaders.")
 @click.option("--decoder", default="auto", show_default=True, type=click.Choice(["auto", *DECODERS]))
 @click.option("--batch-size", default=32, show_default=True, type=click.IntRange(1))
@@ -78,6 +79,7 @@ def bench(
     workers: Sequence[int],
     decode_threads: Sequence[int],
     baselines: Sequence[str],
+    map_style: bool,
     decoders: bool,
     repeats: int,
     json_path: Path | None,
@@ -102,8 +104,10 @@ def bench(
         raise click.UsageError("give a FOLDER of audio, or --demo for a synthetic one")
     if folder is not None and demo:
         raise click.UsageError(f"give the folder {folder} or --demo, not both")
-    if decoders and (baselines or plot_path):
-        raise click.UsageError("--decoders compares decoders, not loaders: leave out --baselines and --plot")
+    if decoders and (baselines or map_style or plot_path):
+        raise click.UsageError(
+            "--decoders compares decoders, not loaders: leave out --baselines, --map-style and --plot"
+        )
     if demo:
         shorter = {name: value for name, value in _DEMO_RUNS.items() if _is_default(name)}
         workers, repeats = shorter.pop("workers", workers), shorter.pop("repeats", repeats)
@@ -122,7 +126,8 @@ def bench(
     if decoders:
         report = _compare_decoders(decoder_setups(files=(folder,), **options), repeats, corpus)
     else:
-        setups = _setups(folder, workers, decode_threads, baselines, options)
+        loaders = ("flowmo_data", "flowmo_data batches", *("flowmo_data map-style",) * map_style)
+        setups = _setups(folder, loaders, workers, decode_threads, baselines, options)
         report = _compare_loaders(setups, repeats, corpus, plot_path)
     if json_path:
         json_path.write_text(json.dumps(report, indent=1) + "\n")
@@ -170,12 +175,15 @@ def _compare_decoders(setups: Sequence[Setup], repeats: int, corpus: Survey) -> 
 
 
 def _setups(
-    folder: str, workers: Sequence[int], threads: Sequence[int], baselines: Sequence[str], options: dict[str, Any]
+    folder: str,
+    loaders: Sequence[str],
+    workers: Sequence[int],
+    threads: Sequence[int],
+    baselines: Sequence[str],
+    options: dict[str, Any],
 ) -> list[Setup]:
     setups = [Setup(files=(folder,), loader="decoder", **options)]
-    for loader, num_workers, decode_threads in product(
-        ("flowmo_data", "flowmo_data batches"), dict.fromkeys(workers), dict.fromkeys(threads)
-    ):
+    for loader, num_workers, decode_threads in product(loaders, dict.fromkeys(workers), dict.fromkeys(threads)):
         own = {"loader": loader, "num_workers": num_workers, "decode_threads": decode_threads}
         setups.append(Setup(files=(folder,), **own, **options))
     for loader in dict.fromkeys(baselines):

@@ -16,6 +16,7 @@ from flowmo_data.bench.baselines import (
     whole_file_batches,
 )
 from flowmo_data.bench.demo import make_demo
+from flowmo_data.bench.measuring import measure
 from flowmo_data.bench.plotting import draw
 from flowmo_data.bench.reporting import Result, recommendation, results_table, share_of_limit
 from flowmo_data.bench.setups import Measurement, Setup
@@ -85,6 +86,14 @@ def test_the_torchcodec_baseline_gives_windows_of_files(torchcodec, ramps):
     assert ((steps == 1) | (frames[:, 0, 1:] == 0)).all()  # a ramp, and zeros behind where the file is too short
     assert frames.max() <= total
     assert torch.equal(dataset[3], frames[3])
+
+
+def test_the_map_style_dataset_is_measured(ramps):
+    paths, _ = ramps
+    setup = Setup(files=tuple(paths), loader="flowmo_data map-style", samples_per_frame=16, batch_size=2, batches=3)
+    measured = measure(setup, lambda _: None)
+    assert measured.num_batches >= 3
+    assert measured.epochs >= 1
 
 
 def result(loader, workers, seconds, peak=100, threads=0):
