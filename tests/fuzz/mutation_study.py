@@ -10,16 +10,9 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import platform
-import queue
-import resource
-import signal
-import subprocess
 import sys
 import tempfile
-import threading
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -28,7 +21,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import children
 import click
+from children import check_seeds, only_messages
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -37,7 +32,6 @@ from rich.table import Table
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
 ALONE = ("soundfile", "minimp3py")
-_STARTING_SECONDS = 120
 
 
 def alone(reader: str, path: Path) -> float:
@@ -58,70 +52,32 @@ def alone(reader: str, path: Path) -> float:
 
 def child(first: int, stop: int, decoder: str) -> None:
     """Check the variants `[first, stop)`, and write a line of JSON before each and after each."""
-    out = os.fdopen(os.dup(1), "w", buffering=1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)  # mpg123 tells of damage there
-    import torch
-    from variants import check_variant, load_bases
+    with only_messages() as say, tempfile.TemporaryDirectory(dir=children.memory_folder()) as folder:
+        import torch
+        from variants import check_variant, load_bases
 
-    torch.set_num_threads(1)
-    logging.getLogger("flowmo_data").propagate = False
-    readers = [reader for reader in ALONE if find_spec(reader)]
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
-        path = Path(folder) / "variant.mp3"
-        bases = load_bases(Path(folder), decoder)
-        for seed in range(first, stop):
-            out.write(json.dumps({"seed": seed, "stage": "flowmo_data"}) + "\n")
-            began = time.perf_counter()
-            outcome = asdict(check_variant(bases, seed, path, decoder))
-            outcome["elapsed"] = time.perf_counter() - began
-            outcome["alone"] = {}
+        torch.set_num_threads(1)
+        logging.getLogger("flowmo_data").propagate = False
+        path, bases = Path(folder) / "variant.mp3", load_bases(Path(folder), decoder)
+        readers = [reader for reader in ALONE if find_spec(reader)]
+
+        def check(seed: int) -> dict[str, Any]:
+            outcome = {**asdict(check_variant(bases, seed, path, decoder)), "alone": {}}
             for reader in readers:
-                out.write(json.dumps({"seed": seed, "stage": reader}) + "\n")
+                say({"seed": seed, "stage": reader})
                 outcome["alone"][reader] = alone(reader, path)
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            out.write(json.dumps({"seed": seed, "outcome": outcome, "peak_kilobytes": peak}) + "\n")
+            return outcome
+
+        check_seeds(range(first, stop), check, say)
 
 
 def outcomes(first: int, stop: int, decoder: str, limit_seconds: float) -> Iterator[tuple[int, dict[str, Any]]]:
     """What became of the variants `[first, stop)`, in their order; for one that ended the child, how."""
-    while first < stop:
-        command = [sys.executable, __file__, "--child", str(first), str(stop), "--decoder", decoder]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-        reader = threading.Thread(target=_pass_on, args=(process, lines), daemon=True)
-        reader.start()
-        stage, hung, limit = "before the first", False, _STARTING_SECONDS
-        while True:
-            try:
-                line = lines.get(timeout=limit)
-            except queue.Empty:
-                hung = True
-                process.kill()
-                break
-            if not line:
-                break
-            message = json.loads(line)
-            if "outcome" in message:
-                yield first, {**message["outcome"], "peak_kilobytes": message["peak_kilobytes"]}
-                first = message["seed"] + 1
-            else:
-                stage, limit = message["stage"], limit_seconds
-        status = process.wait()
-        if first < stop:
-            if stage == "before the first":
-                raise click.ClickException(f"a child ended before its first variant, with status {status}")
-            how = "hang" if hung else signal.Signals(-status).name if status < 0 else f"status {status}"
-            yield first, {"died": how, "stage": stage}
-            first += 1
 
+    def command(first: int, stop: int) -> list[str]:
+        return [sys.executable, __file__, "--child", str(first), str(stop), "--decoder", decoder]
 
-def _pass_on(process: subprocess.Popen[str], lines: queue.SimpleQueue[str]) -> None:
-    assert process.stdout is not None
-    for line in process.stdout:
-        lines.put(line)
-    lines.put("")
+    return children.outcomes(command, first, stop, limit_seconds)
 
 
 def summarize(results: dict[int, dict[str, Any]]) -> dict[str, dict[str, float]]:
