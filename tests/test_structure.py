@@ -21,8 +21,9 @@ INSIDE = {
     ],
     "sources": ["source", "excluding", "folders", "listing"],
     "tracks": [
-        "mpeg", "mpeg_in_wav", "excerpt", "chunks", "wav", "big_endian", "flac", "ogg", "parts", "mpeg_part",
-        "soundfile_part", "soundfile_opening", "track", "index",
+        "mpeg", "mpeg_in_wav", "excerpt", "chunks", "wav", "big_endian", "flac", "ogg_pages", "ogg",
+        "parts", "mpeg_part", "soundfile_part", "opened_file", "flac_opening", "ogg_opening", "soundfile_opening",
+        "track", "index",
     ],
     "tracks/mpeg": ["headers", "scanning", "sections", "tags", "claims", "walking", "seeking", "runs"],
     "tracks/index": ["schema", "columns", "describing", "building", "audio_index"],

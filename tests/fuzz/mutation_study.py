@@ -116,6 +116,16 @@ def print_table(sums: dict[str, dict[str, float]], decoder: str) -> None:
     Console().print(table)
 
 
+def machine() -> dict[str, Any]:
+    """What a study ran on."""
+    names = ("flowmo_data", "soundfile", "numpy", "torch", *(["minimp3py"] if find_spec("minimp3py") else []))
+    return {
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in names},
+    }
+
+
 @click.command(help=__doc__)
 @click.option("--variants", default=20_000, show_default=True, type=click.IntRange(1))
 @click.option("--seed", default=0, show_default=True, help="The first variant's; each next one has the next.")
@@ -155,13 +165,7 @@ def main(
     sums = summarize(results)
     print_table(sums, decoder)
     if json_path:
-        names = ("flowmo_data", "soundfile", "numpy", "torch", *(["minimp3py"] if find_spec("minimp3py") else []))
-        machine = {
-            "platform": platform.platform(),
-            "python": platform.python_version(),
-            "versions": {name: version(name) for name in names},
-        }
-        report = {"decoder": decoder, "machine": machine, "by_kind": sums, "outcomes": results}
+        report = {"decoder": decoder, "machine": machine(), "by_kind": sums, "outcomes": results}
         json_path.write_text(json.dumps(report, indent=1) + "\n")
 
 

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from random import Random
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 MADE_UP = -1
 
@@ -80,7 +80,9 @@ class Draw:
         return bytes((0xFF, 0xE0 | self.random.randrange(32), self.random.randrange(256), self.random.randrange(256)))
 
 
-def mutate(data: bytes, seed: int, *, places: Sequence[int] = (), other: bytes = b"") -> Mutation:
+def mutate(
+    data: bytes, seed: int, *, places: Sequence[int] = (), other: bytes = b"", kinds: Sequence[str] = ()
+) -> Mutation:
     """Damage a file.
 
     Args:
@@ -88,10 +90,11 @@ def mutate(data: bytes, seed: int, *, places: Sequence[int] = (), other: bytes =
         seed: what the kind of damage, its places and its extent are drawn from.
         places: byte at which each of the file's packets starts, to be aimed at.
         other: a second file, for splices.
+        kinds: kinds of damage, of which one is drawn; `KINDS` if there are none.
     """
     draw = Draw(seed, places)
-    kind = draw.random.choice(list(KINDS))
-    pieces, what = KINDS[kind](draw, [Piece(data, 0)], [Piece(other, 1)])
+    kind = draw.random.choice(list(kinds or KINDS))
+    pieces, what = {**KINDS, **OTHER_KINDS}[kind](draw, [Piece(data, 0)], [Piece(other, 1)])
     return Mutation(_joined(pieces), kind, what)
 
 
@@ -265,6 +268,30 @@ KINDS: dict[str, Callable[[Draw, Pieces, Pieces], tuple[Pieces, str]]] = {
     "Info packet inserted": _insert_info,
     "several of these": _several,
 }
+
+
+def _break_fields(draw: Draw, pieces: Pieces, other: Pieces) -> tuple[Pieces, str]:
+    """Numbers near places that are no longer true; in formats other than MPEG audio, headers consist of such."""
+    told = []
+    for _ in range(draw.random.choice((1, 1, 1, 2, 4))):
+        width = draw.random.choice((1, 2, 4, 8))
+        at = max(min(draw.random.choice(draw.places) + draw.random.randrange(48), _size(pieces) - width), 0)
+        old = b"".join(piece.data for piece in _part(pieces, at, at + width))
+        order: Literal["big", "little"] = draw.random.choice(("big", "little"))
+        number = int.from_bytes(old, order) + draw.random.choice((-1, 1)) * draw.length(1 << 8 * width - 1)
+        near = (number % (1 << 8 * len(old))).to_bytes(len(old), order)
+        new = draw.random.choice((bytes(len(old)), b"\xff" * len(old), draw.random.randbytes(len(old)), near, near))
+        pieces = _with(pieces, at, at + len(old), new)
+        told.append(f"bytes {at} to {at + len(old)} are {new.hex()} and not {old.hex()}")
+    return pieces, "; ".join(told)
+
+
+OTHER_KINDS: dict[str, Callable[[Draw, Pieces, Pieces], tuple[Pieces, str]]] = {"headers untrue": _break_fields}
+"""for files that are no MPEG audio"""
+FORMAT_KINDS = (
+    *(kind for kind in KINDS if kind not in ("side information broken", "Info packet inserted", "several of these")),
+    *OTHER_KINDS,
+)
 
 
 def tags(content: bytes, *, stated: int | None = None) -> dict[str, bytes]:

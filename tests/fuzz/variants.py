@@ -177,7 +177,7 @@ def check_variant(bases: list[Base], seed: int, path: Path, decoder: str) -> Out
     frames, lost = stream(path, sr=base.kind[0], channels=base.kind[1], **options)
     track = _opened(path, decoder)
     timeline = at_sample_rate(track, base.kind[0], on_other_rate="resample") if track else Timeline(str(path), ())
-    outcome.problems += _frame_problems(frames, timeline.num_samples, samples_per_frame, base.kind[1])
+    outcome.problems += frame_problems(frames, timeline.num_samples, samples_per_frame, base.kind[1])
     outcome.seconds = (sum(frame["num_valid"] for frame in frames) - lost) / base.kind[0]
     outcome.loudest = max((float(frame["audio"].abs().max()) for frame in frames), default=0)
     audio = torch.cat([torch.zeros(base.kind[1], 0), *(frame["audio"] for frame in frames)], dim=1)
@@ -231,7 +231,7 @@ def _opened(path: Path, decoder: str) -> Track | None:
         return None
 
 
-def _frame_problems(frames: list[dict[str, Any]], num_samples: int, samples_per_frame: int, channels: int) -> list[str]:
+def frame_problems(frames: list[dict[str, Any]], num_samples: int, samples_per_frame: int, channels: int) -> list[str]:
     problems = []
     for frame in frames:
         audio = frame["audio"]
