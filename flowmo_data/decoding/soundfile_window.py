@@ -9,10 +9,12 @@ import soundfile
 from flowmo_data.decoding.window import Stretch, Window, within
 from flowmo_data.errors import AudioFileError
 from flowmo_data.runtime.scratch import scratch
-from flowmo_data.tracks.soundfile_part import SoundFilePart, read_or_zero
+from flowmo_data.tracks.flac import samples_in_frame
+from flowmo_data.tracks.mpeg.tags import in_blocks, tag_end
+from flowmo_data.tracks.soundfile_part import SoundFilePart, read_or_zero, read_what_comes
 
 _BLOCK = 4_096
-"""samples read at a time around damage: a block that cannot be read is lost whole"""
+"""samples read at a time around damage, if the codec has no frames"""
 
 
 def read_soundfile(part: SoundFilePart, start: int, stop: int) -> Window:
@@ -30,23 +32,39 @@ def read_soundfile(part: SoundFilePart, start: int, stop: int) -> Window:
 
 
 def _read_in_blocks(part: SoundFilePart, start: int, stop: int) -> tuple[npt.NDArray[np.float32], list[Stretch]]:
-    """Read as much as can be read, with silence for the rest; return the samples, and their silent stretches."""
+    """Read as much as can be read, with silence for the rest; return the samples, and their silent stretches.
+
+    Blocks are the same for all windows, and so are the samples that are lost.
+    """
     out, silent = scratch(stop - start, part.channels, name="in blocks"), []
-    for first in range(0, len(out), _BLOCK):
-        block = out[first : first + _BLOCK]
-        samples = _read_at(part, start + first, start + first + len(block))
-        num_read = len(samples)
-        block[:num_read], block[num_read:] = samples, 0
-        if num_read < len(block):
-            silent.append((first + num_read, first + len(block)))
+    size = _samples_in_block(part)
+    for first in range(start - start % size, stop, size):
+        last = min(first + size, part.num_samples)
+        samples = _read_at(part, first, last, is_damaged=True)
+        end = first + len(samples)
+        out[max(first - start, 0) : max(end - start, 0)] = samples[max(start - first, 0) : max(stop - first, 0)]
+        if end < last:
             if not part.last_seek:  # nothing behind the damage can be reached
-                silent.append((first + len(block), len(out)))
-                out[first + len(block) :] = 0
+                last = stop
+            out[max(end - start, 0) : max(last - start, 0)] = 0
+            silent.append((end - start, last - start))
+            if last == stop:
                 break
     return out, silent
 
 
-def _read_at(part: SoundFilePart, start: int, stop: int) -> npt.NDArray[np.float32]:
+def _samples_in_block(part: SoundFilePart) -> int:
+    """Return the number of samples to read at a time around damage: if possible, what one damage makes unreadable."""
+    if not part.format.startswith("FLAC/"):
+        return _BLOCK
+    if part.excerpt:
+        head = part.excerpt.head
+        return samples_in_frame(lambda start, stop: head[start:stop], 0) or _BLOCK
+    read = in_blocks(part.source.read, part.source.stamp.size)
+    return samples_in_frame(read, tag_end(read, 0, part.source.stamp.size)) or _BLOCK
+
+
+def _read_at(part: SoundFilePart, start: int, stop: int, *, is_damaged: bool = False) -> npt.NDArray[np.float32]:
     """Open, seek and read the samples `[start, stop)`; return fewer if libsndfile gives fewer.
 
     A handle that has met damage is not used again. Without a seek, the samples in front are read, in small pieces.
@@ -65,4 +83,5 @@ def _read_at(part: SoundFilePart, start: int, stop: int) -> npt.NDArray[np.float
                 return scratch(0, part.channels)
             begin += num_read
         out = scratch(stop - begin, part.channels)
-        return out[start - begin : max(read_or_zero(opened, out), start - begin)]
+        num_read = read_what_comes(opened, out) if is_damaged else read_or_zero(opened, out)
+        return out[start - begin : max(num_read, start - begin)]

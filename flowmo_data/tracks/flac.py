@@ -86,6 +86,8 @@ class FlacStream:
     """number of its first sample: not 0 if the stream was cut out of another"""
     last_frame: int = 0
     """first sample of its last frame"""
+    last_frame_start: int = 0
+    """byte at which its last frame starts"""
     num_samples: int = 0
     """samples up to the end of its last frame"""
     lost: list[tuple[int, int]] = field(default_factory=list)
@@ -107,6 +109,12 @@ def parse_stream_info(head: bytes) -> StreamInfo | None:
     packed = int.from_bytes(head[18:26], "big")
     rate, channels, bits = packed >> 44, (packed >> 41 & 7) + 1, (packed >> 36 & 31) + 1
     return StreamInfo(int.from_bytes(head[10:12], "big"), rate, channels, bits, packed & (1 << 36) - 1)
+
+
+def samples_in_frame(read: Read, start: int) -> int:
+    """Return the number of samples in a frame of the stream that starts at byte `start`; 0 if there is no stream."""
+    info = parse_stream_info(read(start, start + _STREAMINFO_BYTES))
+    return info.block if info else 0
 
 
 def is_as_stated(read: Read, start: int, size: int) -> bool:
@@ -179,6 +187,7 @@ def _walk_stream(stream: FlacStream, read: Read) -> None:
             assert pending is not None
             stream.lost.append((expected - stream.first_sample, pending.start - stream.first_sample))
         stream.last_frame, expected, pending = frame.start - stream.first_sample, frame.stop, None
+        stream.last_frame_start = frame.offset
     stream.num_samples = max(expected, 0) - stream.first_sample
 
 

@@ -15,10 +15,11 @@ def add_flac_streams(source: Source, start: int, found: OpenedFile) -> None:
     """Add the streams of a FLAC file: more than one, or one with another length than its header states."""
     streams = walk_flac(source.read, start, source.stamp.size)
     for stream in streams:
-        stated, lengths = stream.info.num_samples, (stream.num_samples, stream.last_frame)
-        for num_samples in lengths:  # the last frame may be cut off
+        stated = stream.info.num_samples
+        without_last = (stream.last_frame, stream.last_frame_start)  # it may be cut off
+        for num_samples, stop in ((stream.num_samples, stream.stop), without_last):
             head = stream.head(source.read, stream.first_sample + num_samples)
-            excerpt = Excerpt(head, stream.frames_start, stream.stop, stream.first_sample)
+            excerpt = Excerpt(head, stream.frames_start, stop, stream.first_sample)
             if num_samples and _can_read_last(source, excerpt):
                 break
         num_read = add_part(found, source, excerpt)

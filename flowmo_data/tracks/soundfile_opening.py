@@ -34,8 +34,12 @@ def open_soundfile(source: Source, start: int) -> OpenedFile:
     """
     found = OpenedFile()
     marker = source.read(start, start + 4)
-    if marker == FLAC_MARKER and not is_as_stated(source.read, start, source.stamp.size):
-        add_flac_streams(source, start, found)
+    if marker == FLAC_MARKER:
+        if is_as_stated(source.read, start, source.stamp.size):
+            add_part(found, source, None)
+        if found.problems or not found.parts:
+            found = OpenedFile()
+            add_flac_streams(source, start, found)
     elif marker == OGG_MARKER:
         add_links(source, start, found)
     elif check := _CHECKS.get(marker):

@@ -68,3 +68,16 @@ def read_or_zero(opened: soundfile.SoundFile, out: npt.NDArray[np.float32]) -> i
         return int(opened.buffer_read_into(out, "float32"))
     except soundfile.LibsndfileError:
         return 0
+
+
+def read_what_comes(opened: soundfile.SoundFile, out: npt.NDArray[np.float32]) -> int:
+    """Read the next samples into `out`; return the number of samples that came before an error.
+
+    After each read, soundfile seeks to the place behind it. It raises if damage is there, and the samples are good.
+    """
+    out.fill(np.nan)
+    try:
+        return int(opened.buffer_read_into(out, "float32"))
+    except soundfile.LibsndfileError:
+        missing = np.isnan(out).any(axis=1)
+        return int(missing.argmax()) if missing.any() else len(out)
