@@ -229,5 +229,5 @@ def test_chunks_behind_no_samples_are_no_samples(tmp_path, info):
 def test_any_bytes_are_checked(words):
     data = b"".join(words)
     for check in (check_wav, check_aiff, check_au, check_caf):
-        _, excerpt = check(lambda start, stop: data[start:stop], 0, len(data))
+        excerpt = check(lambda start, stop: data[start:stop], 0, len(data)).excerpt
         assert excerpt is None or 0 <= excerpt.start <= excerpt.stop == len(data)

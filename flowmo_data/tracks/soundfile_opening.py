@@ -5,6 +5,7 @@ from __future__ import annotations
 from flowmo_data.errors import AudioFileError
 from flowmo_data.sources import Source
 from flowmo_data.tracks.big_endian import check_aiff, check_au, check_caf
+from flowmo_data.tracks.excerpt import Excerpt
 from flowmo_data.tracks.flac import MARKER as FLAC_MARKER
 from flowmo_data.tracks.flac import is_as_stated
 from flowmo_data.tracks.flac_opening import add_flac_streams
@@ -19,6 +20,8 @@ _CHECKS = {
     **dict.fromkeys(WAV_MARKERS, check_wav), b"FORM": check_aiff, b".snd": check_au, b"caff": check_caf,
 }  # fmt: skip
 """functions that check a header, by the first bytes of the file"""
+_NOT_EMBEDDED = (b"caff", b"riff")
+"""first bytes of files in which libsndfile allows no tags in front"""
 
 
 def open_soundfile(source: Source, start: int) -> OpenedFile:
@@ -43,10 +46,17 @@ def open_soundfile(source: Source, start: int) -> OpenedFile:
     elif marker == OGG_MARKER:
         add_links(source, start, found)
     elif check := _CHECKS.get(marker):
-        problem, excerpt = check(in_blocks(source.read, source.stamp.size), start, source.stamp.size)
-        if problem:
-            raise AudioFileError.of(source.path, f"its header contradicts itself: {problem}; is it damaged?")
-        add_part(found, source, excerpt)
+        checked = check(in_blocks(source.read, source.stamp.size), start, source.stamp.size)
+        if checked.contradiction:
+            raise AudioFileError.of(
+                source.path, f"its header contradicts itself: {checked.contradiction}; is it damaged?"
+            )
+        is_embedded = start and marker in _NOT_EMBEDDED
+        whole = Excerpt(b"", start, source.stamp.size) if is_embedded else None
+        if add_part(found, source, checked.excerpt or whole) and checked.problem:
+            found.problems.clear()  # the same in libsndfile's words
+            found.losses.clear()
+            found.report(checked.problem, checked.num_lost / found.parts[0].sample_rate)
     else:
         add_part(found, source, None)
     if not found.parts and not found.problems:

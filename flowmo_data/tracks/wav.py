@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from flowmo_data.tracks.chunks import LARGEST_SIZE, Check, Chunk, Layout, chunks, has_samples_from, repaired
+from flowmo_data.tracks.chunks import (
+    LARGEST_SIZE,
+    Check,
+    Chunk,
+    Layout,
+    check_length,
+    chunks,
+    has_samples_from,
+    repaired,
+)
+from flowmo_data.tracks.excerpt import Excerpt
 from flowmo_data.tracks.mpeg.tags import Read
 
 MARKERS = (b"RIFF", b"RIFX", b"RF64", b"riff")
@@ -29,19 +39,20 @@ def check_wav(read: Read, start: int, size: int) -> Check:
             break
     if b"fmt " not in found or b"data" not in found:
         return Check()
-    fmt, data = found[b"fmt "], found[b"data"]
-    contradiction = _contradiction(read(fmt.start, fmt.start + min(fmt.size, 40)), layout)
-    if contradiction or layout is _W64 or data.start >= size:  # libsndfile reads a W64 of size 0 to its end
+    data = found[b"data"]
+    fmt = read(found[b"fmt "].start, found[b"fmt "].start + min(found[b"fmt "].size, 40))
+    contradiction = _contradiction(fmt, layout)
+    if contradiction or data.start >= size:
         return Check(contradiction)
     ds64 = found.get(b"ds64") if marker == b"RF64" else None
-    if ds64 is not None:
-        is_unstated = data.size in (0, LARGEST_SIZE) and not int.from_bytes(
-            read(ds64.start + 8, ds64.start + 16), "little"
-        )
-    else:
-        is_unstated = not data.size
-    if not is_unstated or not has_samples_from(read, data.start, size, layout):
-        return Check()
+    stated = data.size
+    if ds64 is not None and data.size in (0, LARGEST_SIZE):
+        stated = int.from_bytes(read(ds64.start + 8, ds64.start + 16), "little")
+    if stated:
+        problem, num_lost = check_length(read, data.start, stated, size, layout, _frame_bytes(fmt, layout))
+        return Check("", _without_chunks_behind(start, data.start + stated, size, layout), problem, num_lost)
+    if layout is _W64 or not has_samples_from(read, data.start, size, layout):
+        return Check()  # libsndfile reads a W64 of size 0 to its end
     if ds64 is not None:
         sizes = (size - start - 8).to_bytes(8, "little") + (size - data.start).to_bytes(8, "little")
         fields = {ds64.start: sizes, data.start - 4: LARGEST_SIZE.to_bytes(4, "little")}
@@ -53,22 +64,36 @@ def check_wav(read: Read, start: int, size: int) -> Check:
     return Check("", repaired(read, start, data.start, size, fields))
 
 
+def _without_chunks_behind(start: int, stop: int, size: int, layout: Layout) -> Excerpt | None:
+    """Return a W64 file without what follows its samples: libsndfile 1.2.2 reads that as samples, too."""
+    return Excerpt(b"", start, stop) if layout is _W64 and stop < size else None
+
+
+def _frame_bytes(fmt: bytes, layout: Layout) -> int:
+    """Return the bytes of a sample of all channels; 0 if they differ."""
+    channels, align = (int.from_bytes(fmt[at : at + 2], layout.order) for at in (2, 12))
+    return align or channels * _sample_bytes(fmt, layout) if _sample_bytes(fmt, layout) else 0
+
+
+def _sample_bytes(fmt: bytes, layout: Layout) -> int:
+    """Return the bytes of a sample of one channel; 0 if they differ."""
+    if len(fmt) < 16:
+        return 0
+    codec, bits = (int.from_bytes(fmt[at : at + 2], layout.order) for at in (0, 14))
+    if codec == _EXTENSIBLE and len(fmt) >= 26:
+        codec = int.from_bytes(fmt[24:26], layout.order)
+    if codec in (_ALAW, _MULAW):
+        return 1
+    return -(-bits // 8) if codec in (_PCM, _FLOAT) else 0
+
+
 def _contradiction(fmt: bytes, layout: Layout) -> str:
     """Return how the fields of a `fmt ` chunk contradict each other.
 
     The bytes of a second are not held against the others: nothing depends on them, and some programs get them wrong.
     """
-    if len(fmt) < 16:
-        return ""
-    codec, channels, align, bits = (int.from_bytes(fmt[at : at + 2], layout.order) for at in (0, 2, 12, 14))
-    if codec == _EXTENSIBLE and len(fmt) >= 26:
-        codec = int.from_bytes(fmt[24:26], layout.order)
-    if codec in (_ALAW, _MULAW):
-        sample_bytes = 1
-    elif codec in (_PCM, _FLOAT):
-        sample_bytes = -(-bits // 8)
-    else:
-        return ""
-    if not align or align == channels * sample_bytes:
+    sample_bytes = _sample_bytes(fmt, layout)
+    channels, align, bits = (int.from_bytes(fmt[at : at + 2], layout.order) for at in (2, 12, 14))
+    if not sample_bytes or not align or align == channels * sample_bytes:
         return ""
     return f"{channels} channels of {bits} bits are {channels * sample_bytes} bytes, but its block align is {align}"

@@ -111,7 +111,7 @@ def _flac(codec: str, rate: int, channels: int) -> FormatBase:
 
 
 def _ogg(codec: str, rate: int, channels: int, *, packets_a_page: int = 0) -> FormatBase:
-    num_samples = 3 * rate
+    num_samples = 3 * rate // 2
     data = _encode("OGG", codec, music(num_samples, seed=rate + channels, channels=channels), rate)
     if packets_a_page:
         data = repaged(data, packets_a_page)
