@@ -21,7 +21,7 @@ INSIDE = {
     ],
     "sources": ["source", "excluding", "folders", "listing"],
     "tracks": [
-        "mpeg", "mpeg_in_wav", "excerpt", "chunks", "wav", "big_endian", "flac", "ogg_pages", "ogg",
+        "mpeg", "mpeg_in_wav", "excerpt", "chunks", "wav", "big_endian", "flac_headers", "flac", "ogg_pages", "ogg",
         "parts", "mpeg_part", "soundfile_part", "opened_file", "flac_opening", "ogg_opening", "soundfile_opening",
         "track", "index",
     ],
@@ -32,8 +32,9 @@ INSIDE = {
         "span", "from_files", "from_index", "stream",
     ],
     "decoding": [
-        "minimp3", "libsndfile", "native", "registry", "recovery", "window", "mpeg_window", "soundfile_window",
-        "polyphase", "convolving", "resampling", "conditioning", "reading", "batching", "items", "frames",
+        "minimp3", "libsndfile", "native", "registry", "recovery", "window", "mpeg_window", "flac_frames",
+        "soundfile_window", "polyphase", "convolving", "resampling", "conditioning", "reading", "batching", "items",
+        "frames",
     ],
     "datasets": ["streaming", "map_style"],
     "bench": [

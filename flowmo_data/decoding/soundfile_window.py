@@ -6,24 +6,24 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from flowmo_data.decoding.flac_frames import read_frames
 from flowmo_data.decoding.window import Stretch, Window, within
 from flowmo_data.errors import AudioFileError
 from flowmo_data.runtime.scratch import scratch
-from flowmo_data.tracks.flac import samples_in_frame
-from flowmo_data.tracks.mpeg.tags import in_blocks, tag_end
 from flowmo_data.tracks.soundfile_part import SoundFilePart, read_or_zero, read_what_comes
 
 _BLOCK = 4_096
-"""samples read at a time around damage, if the codec has no frames"""
+"""samples read at a time around damage"""
 
 
 def read_soundfile(part: SoundFilePart, start: int, stop: int) -> Window:
     """Read the samples `[start, stop)` of a part: see `reading.read_window`."""
     silent: list[Stretch] = []
     try:
-        out = _read_at(part, start, stop)
+        out = _read_at(part, start, stop) if part.last_seek >= 0 else scratch(0, part.channels)
         if len(out) < stop - start:  # damage inside
-            out, silent = _read_in_blocks(part, start, stop)
+            by_frames = part.format.startswith("FLAC/")
+            out, silent = (read_frames if by_frames else _read_in_blocks)(part, start, stop)
     except soundfile.LibsndfileError as error:
         part.source.check_unchanged()
         raise AudioFileError.of(part.source.path, f"it cannot be opened any more: {error.error_string}") from error
@@ -37,9 +37,8 @@ def _read_in_blocks(part: SoundFilePart, start: int, stop: int) -> tuple[npt.NDA
     Blocks are the same for all windows, and so are the samples that are lost.
     """
     out, silent = scratch(stop - start, part.channels, name="in blocks"), []
-    size = _samples_in_block(part)
-    for first in range(start - start % size, stop, size):
-        last = min(first + size, part.num_samples)
+    for first in range(start - start % _BLOCK, stop, _BLOCK):
+        last = min(first + _BLOCK, part.num_samples)
         samples = _read_at(part, first, last, is_damaged=True)
         end = first + len(samples)
         out[max(first - start, 0) : max(end - start, 0)] = samples[max(start - first, 0) : max(stop - first, 0)]
@@ -51,17 +50,6 @@ def _read_in_blocks(part: SoundFilePart, start: int, stop: int) -> tuple[npt.NDA
             if last == stop:
                 break
     return out, silent
-
-
-def _samples_in_block(part: SoundFilePart) -> int:
-    """Return the number of samples to read at a time around damage: if possible, what one damage makes unreadable."""
-    if not part.format.startswith("FLAC/"):
-        return _BLOCK
-    if part.excerpt:
-        head = part.excerpt.head
-        return samples_in_frame(lambda start, stop: head[start:stop], 0) or _BLOCK
-    read = in_blocks(part.source.read, part.source.stamp.size)
-    return samples_in_frame(read, tag_end(read, 0, part.source.stamp.size)) or _BLOCK
 
 
 def _read_at(part: SoundFilePart, start: int, stop: int, *, is_damaged: bool = False) -> npt.NDArray[np.float32]:

@@ -76,7 +76,14 @@ class OpenedFile:
             self.report(f"it holds too many streams: {size - stop} bytes behind the first 1000 are not read")
 
 
-def add_part(found: OpenedFile, source: Source, excerpt: Excerpt | None, *, may_be_empty: bool = False) -> int:
+def add_part(
+    found: OpenedFile,
+    source: Source,
+    excerpt: Excerpt | None,
+    *,
+    may_be_empty: bool = False,
+    is_measured: bool = False,
+) -> int:
     """Add a file, or an excerpt of it, as libsndfile reads it; return the number of its samples.
 
     Args:
@@ -84,6 +91,7 @@ def add_part(found: OpenedFile, source: Source, excerpt: Excerpt | None, *, may_
         source: the file.
         excerpt: the bytes that are read; None for the whole file.
         may_be_empty: whether it is no problem if there are no samples.
+        is_measured: whether the header of the excerpt is known to state the right length.
 
     Raises:
         soundfile.LibsndfileError: libsndfile cannot open it.
@@ -92,7 +100,7 @@ def add_part(found: OpenedFile, source: Source, excerpt: Excerpt | None, *, may_
         codec, log = opened.subtype, opened.extra_info
         stated = int(opened.frames) - (excerpt.first_sample if excerpt else 0)
         can_seek = opened.seekable()
-        whole = stated < _UNKNOWN_LENGTH and (not can_seek or reads_last(opened))
+        whole = is_measured or (stated < _UNKNOWN_LENGTH and (not can_seek or _reads_last(opened)))
         part = SoundFilePart(
             source,
             opened.samplerate,
@@ -135,7 +143,7 @@ def states(stated: int, there: int) -> str:
     return f"its header states {stated} samples, but the file has {there}"
 
 
-def reads_last(opened: soundfile.SoundFile) -> bool:
+def _reads_last(opened: soundfile.SoundFile) -> bool:
     """Return whether the last sample that the header states can be read."""
     try:
         opened.seek(max(opened.frames - 1, 0))

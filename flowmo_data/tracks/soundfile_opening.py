@@ -6,8 +6,8 @@ from flowmo_data.errors import AudioFileError
 from flowmo_data.sources import Source
 from flowmo_data.tracks.big_endian import check_aiff, check_au, check_caf
 from flowmo_data.tracks.excerpt import Excerpt
-from flowmo_data.tracks.flac import MARKER as FLAC_MARKER
 from flowmo_data.tracks.flac import is_as_stated
+from flowmo_data.tracks.flac_headers import MARKER as FLAC_MARKER
 from flowmo_data.tracks.flac_opening import add_flac_streams
 from flowmo_data.tracks.mpeg.tags import in_blocks
 from flowmo_data.tracks.ogg_opening import add_links

@@ -31,7 +31,8 @@ class SoundFilePart:
     lead: int = 0
     """samples before a window at which reading starts, so that the decoder has the same state as in the whole file"""
     last_seek: int = 1 << 62
-    """sample past which a seek is inaccurate; 0 if every window is read from the part's start"""
+    """sample past which a seek is inaccurate; 0 if every window is read from the part's start; negative for
+    FLAC if every window is read frame by frame"""
     excerpt: Excerpt | None = None
     """bytes that libsndfile gets; None for the file as it is"""
 

@@ -20,7 +20,7 @@ import soundfile
 from builders import music
 from ogg_writer import page_starts, repaged
 
-from flowmo_data.tracks.flac import _all_headers, walk_flac
+from flowmo_data.tracks.flac import frame_headers
 from flowmo_data.tracks.ogg import walk_ogg
 
 PCM_UNIT_SAMPLES = 16
@@ -93,12 +93,7 @@ def _flac(codec: str, rate: int, channels: int) -> FormatBase:
     def read(start: int, stop: int) -> bytes:
         return data[start:stop]
 
-    (stream,) = walk_flac(read, 0, len(data))
-    frames, place = [], 0
-    for frame in _all_headers(stream, read):
-        if frame.start == place:
-            frames.append(frame)
-            place = frame.stop
+    frames = frame_headers(read, 0, len(data))
     stops = [*(frame.offset for frame in frames[1:]), len(data)]
     units = [
         Unit(frame.offset, stop, frame.start, min(frame.stop, len(samples)))

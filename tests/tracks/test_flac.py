@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowmo_data import AudioFileError, AudioIndex
-from flowmo_data.tracks.flac import FrameHeader, StreamInfo, is_as_stated, parse_frame_header, walk_flac
+from flowmo_data.tracks.flac import is_as_stated, walk_flac
+from flowmo_data.tracks.flac_headers import FrameHeader, StreamInfo, parse_frame_header
 
 
 def make_flac(path, num_samples, *, seed=0, channels=2, rate=RATE, subtype="PCM_16"):
