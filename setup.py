@@ -11,15 +11,16 @@ from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
-NAME = "flowmo_data.decoding._layer3"
+NAME = "flowmo_data._native"
 SOURCES = Path("flowmo_data/decoding/layer3")
 COMPILED = ("avx2.c", "avx512.c", "baseline.c", "dispatch.c", "long_codes.c", "lookup.c")
 RESAMPLING = Path("flowmo_data/decoding/resample")
 RESAMPLING_COMPILED = ("avx2.c", "baseline.c")
+FOLLOW = Path("flowmo_data/tracks/mpeg/follow.c")
 
 
 class BuildLibrary(build_ext):
-    """Name the library without a version of Python, as native.py looks for it."""
+    """Name the library without a version of Python, as library.py looks for it."""
 
     def get_ext_filename(self, fullname: str) -> str:
         return str(Path(*fullname.split(".")).with_suffix(".so"))
@@ -44,6 +45,7 @@ library = Extension(
     sources=[
         *(str(SOURCES / name) for name in COMPILED),
         *(str(RESAMPLING / name) for name in RESAMPLING_COMPILED),
+        str(FOLLOW),
     ],
     depends=[str(path) for folder in (SOURCES, RESAMPLING) for path in sorted(folder.glob("*.[ch]"))],
     extra_compile_args=["-O3", "-g0", "-fvisibility=hidden"],

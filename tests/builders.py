@@ -15,8 +15,9 @@ import pytest
 import soundfile
 
 from flowmo_data.bench.demo import synthetic_music, write_mp3
-from flowmo_data.decoding import DECODERS, native, read_window
+from flowmo_data.decoding import DECODERS, read_window
 from flowmo_data.decoding.window import Window
+from flowmo_data.runtime import library
 from flowmo_data.sources import Source
 from flowmo_data.tracks import Part, Track, open_track
 from flowmo_data.tracks.mpeg import Section, Walk, walk
@@ -28,7 +29,7 @@ CORPUS = SHARED / "corpus"
 
 
 def _is_installed(decoder: str) -> bool:
-    return native.is_available() if decoder == "native" else find_spec(decoder) is not None
+    return library.is_available() if decoder == "native" else find_spec(decoder) is not None
 
 
 def _each(decoders: Iterable[str]) -> list[Any]:

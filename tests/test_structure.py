@@ -16,7 +16,7 @@ FLOORS = [
 """what lies in the package, from the ground up: each imports only from those before it"""
 INSIDE = {
     "runtime": [
-        "scratch", "resources", "extras", "figures", "threads", "processes", "shared_log", "batch_memory",
+        "scratch", "resources", "extras", "library", "figures", "threads", "processes", "shared_log", "batch_memory",
         "epoch_clock", "ranks",
     ],
     "sources": ["source", "excluding", "folders", "listing"],
@@ -25,7 +25,7 @@ INSIDE = {
         "parts", "mpeg_part", "soundfile_part", "opened_file", "flac_opening", "ogg_opening", "soundfile_opening",
         "track", "index",
     ],
-    "tracks/mpeg": ["headers", "scanning", "sections", "tags", "claims", "walking", "seeking", "runs"],
+    "tracks/mpeg": ["headers", "following", "scanning", "sections", "tags", "claims", "walking", "seeking", "runs"],
     "tracks/index": ["schema", "columns", "describing", "building", "audio_index"],
     "epochs": [
         "options", "framing", "randomness", "shuffle_buffer", "plan", "sharding", "report", "error_log", "progress",

@@ -24,8 +24,9 @@ from rich.table import Table
 from flowmo_data.bench.limit import batches_in_memory, frames_in_memory
 from flowmo_data.bench.running import measuring_process
 from flowmo_data.bench.setups import Setup
-from flowmo_data.decoding import DECODERS, native
+from flowmo_data.decoding import DECODERS
 from flowmo_data.errors import FilesError
+from flowmo_data.runtime import library
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def decoder_setups(**options: Any) -> list[Setup]:
     common = {**options, "loader": "decoder"}
     own = [
         Setup(**{**common, "decoder": "native", "instruction_set": name, "channels": channels})
-        for name in native.variants()
+        for name in library.variants()
         for channels in (2, 1)
     ]
     others = [name for name in DECODERS if name != "native" and find_spec(name)]

@@ -13,8 +13,8 @@ from functools import partial
 from typing import IO, Any
 
 from flowmo_data.bench.setups import Measurement, Setup
-from flowmo_data.decoding import native
 from flowmo_data.errors import FlowmoDataError
+from flowmo_data.runtime import library
 
 
 class MeasuringError(FlowmoDataError):
@@ -53,7 +53,7 @@ class MeasuringProcess:
 @contextmanager
 def measuring_process(module: str, setup: Setup) -> Iterator[MeasuringProcess]:
     """Start `python -m flowmo_data.bench.MODULE SETUP_AS_JSON`, and end it with the block."""
-    forced = {native.VARIANT_VARIABLE: setup.instruction_set} if setup.instruction_set else {}
+    forced = {library.VARIANT_VARIABLE: setup.instruction_set} if setup.instruction_set else {}
     with (
         tempfile.TemporaryFile("w+") as said,
         subprocess.Popen(

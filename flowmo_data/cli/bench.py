@@ -21,9 +21,10 @@ from flowmo_data.bench.running import run_setups
 from flowmo_data.bench.setups import BASELINES, Setup
 from flowmo_data.bench.surveying import Survey, survey
 from flowmo_data.cli.console import SpacedLists, check_writable, console, plain_errors, progress
-from flowmo_data.decoding import DECODERS, choose_decoder, native
+from flowmo_data.decoding import DECODERS, choose_decoder
 from flowmo_data.decoding.registry import explain_choice
 from flowmo_data.errors import FlowmoDataError, counted
+from flowmo_data.runtime import library
 from flowmo_data.runtime.extras import import_extra
 from flowmo_data.runtime.figures import check_format
 from flowmo_data.runtime.processes import num_cores
@@ -169,7 +170,7 @@ def _compare_decoders(setups: Sequence[Setup], repeats: int, corpus: Survey) -> 
         task = display.add_task("decoders", total=setups[0].warmup + repeats * setups[0].batches)
         times = compare_decoders(setups, repeats=repeats, on_turn=lambda: display.advance(task))
     console.print(decoders_table(times))
-    if reason := native.unavailable():
+    if reason := library.unavailable():
         console.print(f"native: {reason}", highlight=False, markup=False)
     return {"machine": machine(), "corpus": asdict(corpus), "decoders": decoders_as_json(times)}
 

@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from flowmo_data.decoding import native
 from flowmo_data.decoding.polyphase import Cubics, Ratio, Rows
+from flowmo_data.runtime import library
 from flowmo_data.runtime.scratch import scratch
 
 _MOST_SEGMENTS = 16
@@ -76,7 +76,7 @@ class CompiledKernels:
     """The functions in `resample`, which are written in C and optional.
 
     Args:
-        variant: the instruction set; None for the one that `native` takes.
+        variant: the instruction set; None for the one in use.
 
     Raises:
         MissingPackageError: the C library is not there.
@@ -86,12 +86,12 @@ class CompiledKernels:
 
     def __init__(self, variant: str | None = None) -> None:
         pointer, integer = ctypes.c_void_p, ctypes.c_int64
-        variant = variant or native.variant()
+        variant = variant or library.variant()
         if variant == "avx512":  # its vectors of 512 bits took as long with rows, and a third longer with cubics
             variant = "avx2"
-        self._by_rows = native.function("resample_by_rows", variant=variant)
+        self._by_rows = library.function(f"resample_by_rows_{variant}")
         self._by_rows.argtypes = (pointer, *[integer] * 4, pointer, *[integer] * 7, pointer, integer, pointer)
-        self._by_cubics = native.function("resample_by_cubics", variant=variant)
+        self._by_cubics = library.function(f"resample_by_cubics_{variant}")
         self._by_cubics.argtypes = (pointer, *[integer] * 7, pointer, *[integer] * 5, pointer, integer, pointer)
         self._by_rows.restype = self._by_cubics.restype = None
 

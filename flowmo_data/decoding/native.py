@@ -1,28 +1,22 @@
 """Decode windows of Layer III with the decoder in `layer3`, which is written in C and optional.
 
-The library is plain C, called through ctypes: it needs no Python headers, fits all versions of Python, and runs without
-the GIL. Each thread has a decoder state of its own, of a fixed size.
+Each thread has a decoder state of its own, of a fixed size.
 """
 
 from __future__ import annotations
 
 import ctypes
-import os
 import threading
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 import numpy.typing as npt
 
-from flowmo_data.errors import MissingPackageError, OptionError
+from flowmo_data.runtime import library
 
 if TYPE_CHECKING:
     import torch
-
-LIBRARY = Path(__file__).with_name("_layer3.so")
-VARIANT_VARIABLE = "FLOWMO_DATA_SIMD"
 
 VERDICTS = (
     "decoded",
@@ -50,25 +44,15 @@ _local = threading.local()
 Buffer = bytes | bytearray | memoryview | npt.NDArray[Any]
 
 
-class _Library:
-    """The library, opened, with the functions of one instruction set."""
+class _Decoder:
+    """The decoder of the instruction set in use."""
 
-    def __init__(self) -> None:
-        library = self.functions = ctypes.CDLL(str(LIBRARY))
-        library.layer3_open.restype = ctypes.c_char_p
-        variants = library.layer3_open().decode().split()
-        self.variant = os.environ.get(VARIANT_VARIABLE) or variants[0]
-        if self.variant not in variants:
-            raise OptionError(
-                f"{VARIANT_VARIABLE}={self.variant!r}: this processor, or this build, does not have it; "
-                f"take one of {', '.join(variants)}"
-            )
-        self.variants = tuple(variants)
+    def __init__(self, opened: library.Library) -> None:
         size, pointer, long = ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int64
-        state_bytes = library[f"layer3_state_bytes_{self.variant}"]
+        state_bytes = opened.functions[f"layer3_state_bytes_{opened.variant}"]
         state_bytes.restype = size
         self.state_bytes: int = state_bytes()
-        self.decode = library[f"layer3_decode_{self.variant}"]
+        self.decode = opened.functions[f"layer3_decode_{opened.variant}"]
         self.decode.argtypes = (
             *(pointer, pointer, size, pointer, pointer, ctypes.c_uint32),  # state, data, size, starts, breaks, packets
             *(long, long),  # skip, count
@@ -76,62 +60,7 @@ class _Library:
         )
 
 
-@cache
-def _library() -> _Library:
-    try:
-        return _Library()
-    except (OSError, AttributeError) as error:  # AttributeError: a function is missing, as in an older build
-        raise MissingPackageError(
-            f"decoder='native': the decoder in C is not there ({error}). Install a C compiler and flowmo_data again, "
-            "or take decoder='soundfile'."
-        ) from error
-
-
-def unavailable() -> str:
-    """Return in a few words why there is no native decoder on this machine; an empty string if there is one."""
-    try:
-        _library()
-    except MissingPackageError as error:
-        return (
-            f"the decoder in C does not load ({error.__cause__})"
-            if LIBRARY.exists()
-            else "the decoder in C is not built"
-        )
-    return ""
-
-
-def is_available() -> bool:
-    """Return whether the decoder has been built, and loads."""
-    return not unavailable()
-
-
-def variant() -> str:
-    """Return the name of the instruction set in use.
-
-    Raises:
-        MissingPackageError: there is no native decoder.
-        OptionError: the environment variable FLOWMO_DATA_SIMD names an instruction set that there is not.
-    """
-    return _library().variant
-
-
-def function(stem: str, *, variant: str | None = None) -> Any:
-    """Return a function of the library, in C, for an instruction set.
-
-    Args:
-        stem: its name without the instruction set's.
-        variant: the instruction set; None for the one in use.
-
-    Raises:
-        MissingPackageError: there is no library.
-    """
-    library = _library()
-    return library.functions[f"{stem}_{variant or library.variant}"]
-
-
-def variants() -> tuple[str, ...]:
-    """Return the names of the instruction sets that this processor has, the fastest first; none without a library."""
-    return _library().variants if is_available() else ()
+_decoder = cache(_Decoder)
 
 
 def decode_window(
@@ -160,12 +89,12 @@ def decode_window(
         ValueError: an argument does not fit the others.
         MissingPackageError: there is no native decoder.
     """
-    library = _library()
+    decoder = _decoder(library.open_library())
     planes, count = out.shape
     place, plane_bytes = _rows(out)
     verdicts = np.empty(len(starts) - 1, np.uint8)
-    error = library.decode(
-        _state(library),
+    error = decoder.decode(
+        _state(decoder),
         _pointer(data),
         len(data),
         _pointer(np.ascontiguousarray(starts, np.uint32)),
@@ -216,9 +145,9 @@ def _dtype_number(dtype: Any) -> int:
     return number
 
 
-def _state(library: _Library) -> ctypes.Array[ctypes.c_char]:
+def _state(decoder: _Decoder) -> ctypes.Array[ctypes.c_char]:
     """Return the calling thread's decoder state."""
     state: ctypes.Array[ctypes.c_char] | None = getattr(_local, "state", None)
     if state is None:
-        state = _local.state = ctypes.create_string_buffer(library.state_bytes)
+        state = _local.state = ctypes.create_string_buffer(decoder.state_bytes)
     return state

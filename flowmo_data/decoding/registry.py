@@ -9,8 +9,8 @@ from importlib.util import find_spec
 import numpy as np
 import numpy.typing as npt
 
-from flowmo_data.decoding import native
 from flowmo_data.errors import FlowmoDataError, OptionError
+from flowmo_data.runtime import library
 from flowmo_data.runtime.extras import import_extra
 from flowmo_data.tracks.mpeg import Run
 
@@ -37,11 +37,11 @@ def choose_decoder(name: str) -> str:
         MissingPackageError: it is not installed.
     """
     if name == "auto":
-        return "native" if native.is_available() else choose_run_decoder("native")
+        return "native" if library.is_available() else choose_run_decoder("native")
     if name not in DECODERS:
         raise OptionError(f"decoder={name!r}: there is no such decoder; use one of {', '.join(('auto', *DECODERS))}")
     if name == "native":
-        native.variant()  # raises if it is not there
+        library.variant()  # raises if it is not there
     else:
         load_run_decoder(name)
     return name
@@ -73,7 +73,7 @@ def explain_choice(name: str = "auto") -> str:
     try:
         chosen = choose_decoder(name)
         if chosen == "native":
-            return f"native ({native.variant()})"
+            return f"native ({library.variant()})"
     except FlowmoDataError as error:
         return f"none, as {error}"
-    return f"{chosen}, as {native.unavailable()}" if name == "auto" else chosen
+    return f"{chosen}, as {library.unavailable()}" if name == "auto" else chosen

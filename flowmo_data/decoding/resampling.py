@@ -12,10 +12,10 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from flowmo_data.decoding import native
 from flowmo_data.decoding.convolving import CompiledKernels, Kernels, NumpyKernels
 from flowmo_data.decoding.polyphase import Cubics, Ratio, Rows, make_cubics, make_rows
 from flowmo_data.decoding.window import Stretch, Window, stretches
+from flowmo_data.runtime import library
 from flowmo_data.tracks import ResampledPart
 
 _PIECE = 1 << 18
@@ -110,7 +110,7 @@ class Resampler:
 @lru_cache(maxsize=1)
 def best_kernels() -> Kernels:
     """Return the C library's kernels, or NumPy's if there is no C library."""
-    return CompiledKernels() if native.is_available() else NumpyKernels()
+    return CompiledKernels() if library.is_available() else NumpyKernels()
 
 
 @lru_cache(maxsize=8)

@@ -13,8 +13,8 @@ from programs import run as run_program
 from flowmo_data import MissingPackageError, __version__
 from flowmo_data.bench.demo import NUM_FILES
 from flowmo_data.cli.group import flowmo_data_command
-from flowmo_data.decoding import native
 from flowmo_data.decoding.registry import explain_choice
+from flowmo_data.runtime import library
 
 
 def run(*arguments):
@@ -115,7 +115,7 @@ def test_bench_shows_the_decoders_side_by_side(tmp_path):
     assert result.exit_code == 0, result.output
     entries = json.loads((tmp_path / "out.json").read_text())["decoders"]
     found = [tuple(entry["setup"][key] for key in ("decoder", "instruction_set", "channels")) for entry in entries]
-    own = [("native", name, channels) for name in native.variants() for channels in (2, 1)]
+    own = [("native", name, channels) for name in library.variants() for channels in (2, 1)]
     others = [(name, "", 2) for name in ("minimp3py", "soundfile") if find_spec(name)]
     assert found == own + others
     assert all(len(entry["runs_ms"]) == 3 and min(entry["runs_ms"]) > 0 for entry in entries)
@@ -146,7 +146,7 @@ def test_the_version_needs_no_extra_and_never_fails(environment):
     version, decoder = result.stdout.splitlines()
     assert version == f"flowmo-data, version {__version__}"
     assert decoder.startswith("decoder: ")
-    assert ("none, as FLOWMO_DATA_SIMD='avx1024'" in decoder) == (bool(environment) and native.LIBRARY.exists())
+    assert ("none, as FLOWMO_DATA_SIMD='avx1024'" in decoder) == (bool(environment) and library.LIBRARY.exists())
 
 
 def test_measuring_writes_a_line_for_every_batch(tmp_path):

@@ -6,15 +6,16 @@ import pytest
 from native_stages import variants
 
 from flowmo_data.decoding import native
+from flowmo_data.runtime import library
 
 
 @pytest.fixture(params=variants(), scope="module")
 def variant(request):
     """Every test runs with every instruction set of this machine."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(native.VARIANT_VARIABLE, request.param)
+        patch.setenv(library.VARIANT_VARIABLE, request.param)
         patch.setattr(native, "_local", threading.local())
-        native._library.cache_clear()
-        assert native.variant() == request.param
+        library.open_library.cache_clear()
+        assert library.variant() == request.param
         yield request.param
-    native._library.cache_clear()
+    library.open_library.cache_clear()

@@ -11,7 +11,7 @@ from layer3_main_data import ScaleFactors
 from layer3_side_info import Granule
 from layer3_tables import LINES
 
-from flowmo_data.decoding import native
+from flowmo_data.runtime import library
 
 Floats = npt.NDArray[np.float32]
 
@@ -23,13 +23,13 @@ DTYPES = {"float32": 0, "float16": 1, "bfloat16": 2, "int16": 3}
 
 @cache
 def _library() -> ctypes.CDLL:
-    return ctypes.CDLL(str(native.LIBRARY))
+    return ctypes.CDLL(str(library.LIBRARY))
 
 
 @cache
 def variants() -> tuple[str, ...]:
     """Return the instruction sets of this machine; none if the decoder is not built."""
-    if not native.is_available():
+    if not library.is_available():
         return ()
     opened = _library().layer3_open
     opened.restype = ctypes.c_char_p

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-import flowmo_data.decoding
+import flowmo_data
 
-SOURCES = Path(flowmo_data.decoding.__file__).with_name("layer3")
+PACKAGE = Path(flowmo_data.__file__).parent
+SOURCES = PACKAGE / "decoding" / "layer3"
 COMPILED = ("avx2.c", "avx512.c", "baseline.c", "dispatch.c", "long_codes.c", "lookup.c")
 MOST_LINES = 320
 
@@ -37,11 +38,11 @@ def test_the_layout_is_that_of_clang_format():
     clang_format = shutil.which("clang-format", path=beside_python)
     if not clang_format:
         pytest.skip("clang-format is not installed")
-    paths = [path for path in SOURCES.glob("*.[ch]") if path.name != "tables.h"]
+    paths = [path for path in PACKAGE.rglob("*.[ch]") if path.name != "tables.h"]
     subprocess.run([clang_format, "--dry-run", "-Werror", *paths], check=True)
 
 
-@pytest.mark.parametrize("path", sorted(SOURCES.glob("*.[ch]")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.[ch]")), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_file_is_short_and_ascii_but_for_drawings(path):
     text = path.read_text()
     assert path.name == "tables.h" or len(text.splitlines()) <= MOST_LINES

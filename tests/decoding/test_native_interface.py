@@ -21,6 +21,7 @@ from native_stages import variants
 from flowmo_data import MissingPackageError, OptionError
 from flowmo_data.decoding import native
 from flowmo_data.decoding.registry import explain_choice
+from flowmo_data.runtime import library
 
 pytestmark = [
     pytest.mark.skipif(not variants(), reason="the decoder in C is not built; it is optional"),
@@ -93,39 +94,39 @@ def test_what_does_not_fit_is_an_error(change, message):
 
 
 def test_an_instruction_set_that_is_not_there_is_an_error(monkeypatch):
-    monkeypatch.setenv(native.VARIANT_VARIABLE, "avx1024")
-    native._library.cache_clear()
+    monkeypatch.setenv(library.VARIANT_VARIABLE, "avx1024")
+    library.open_library.cache_clear()
     with pytest.raises(OptionError, match=r"FLOWMO_DATA_SIMD='avx1024'.*take one of .*baseline"):
-        native.variant()
-    native._library.cache_clear()
+        library.variant()
+    library.open_library.cache_clear()
 
 
 def test_without_the_library_it_says_how_to_get_it(monkeypatch, tmp_path):
-    monkeypatch.setattr(native, "LIBRARY", tmp_path / "none.so")
-    native._library.cache_clear()
-    assert not native.is_available()
-    assert native.unavailable() == "the decoder in C is not built"
+    monkeypatch.setattr(library, "LIBRARY", tmp_path / "none.so")
+    library.open_library.cache_clear()
+    assert not library.is_available()
+    assert library.unavailable() == "the decoder in C is not built"
     assert explain_choice().endswith(", as the decoder in C is not built")
     with pytest.raises(MissingPackageError, match="Install a C compiler"):
         native.decode_window(b"", np.zeros(1, np.uint32), skip=0, out=np.zeros((1, 1), np.float32))
-    native._library.cache_clear()
+    library.open_library.cache_clear()
 
 
 def test_a_library_that_does_not_load_is_not_taken(monkeypatch, tmp_path):
-    library = tmp_path / "text.so"
-    library.write_text("no library")
-    monkeypatch.setattr(native, "LIBRARY", library)
-    native._library.cache_clear()
-    assert not native.is_available()
+    file = tmp_path / "text.so"
+    file.write_text("no library")
+    monkeypatch.setattr(library, "LIBRARY", file)
+    library.open_library.cache_clear()
+    assert not library.is_available()
     assert re.search(r"as the decoder in C does not load \(.*text\.so", explain_choice())
-    native._library.cache_clear()
+    library.open_library.cache_clear()
 
 
 def test_the_fastest_instruction_set_is_taken(monkeypatch):
-    monkeypatch.delenv(native.VARIANT_VARIABLE)
-    native._library.cache_clear()
-    assert native.variant() == variants()[0]
-    native._library.cache_clear()
+    monkeypatch.delenv(library.VARIANT_VARIABLE)
+    library.open_library.cache_clear()
+    assert library.variant() == variants()[0]
+    library.open_library.cache_clear()
 
 
 def test_runs_of_the_package_are_taken_as_they_are():

@@ -6,8 +6,9 @@ import soundfile
 from builders import DATA, EVERY_DECODER, EVERY_RUN_DECODER, make_mp3, opened, read, walk_bytes
 
 from flowmo_data import MissingPackageError, OptionError
-from flowmo_data.decoding import choose_decoder, native
+from flowmo_data.decoding import choose_decoder
 from flowmo_data.decoding.registry import load_run_decoder
+from flowmo_data.runtime import library
 from flowmo_data.runtime.scratch import scratch
 from flowmo_data.tracks.mpeg import build_run
 
@@ -79,7 +80,7 @@ def test_a_decoder_that_is_not_installed_says_how_to_install_it(monkeypatch):
 
 def test_auto_does_without_minimp3py(monkeypatch):
     monkeypatch.setattr("flowmo_data.decoding.registry.find_spec", lambda name: None)
-    monkeypatch.setattr(native, "is_available", lambda: False)
+    monkeypatch.setattr(library, "is_available", lambda: False)
     assert choose_decoder("auto") == "soundfile"
 
 

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowmo_data import AudioFileError, AudioIndex, StreamingAudioDataset
-from flowmo_data.decoding import native
 from flowmo_data.decoding.convolving import CompiledKernels, NumpyKernels
 from flowmo_data.decoding.polyphase import FILTER, Ratio, make_cubics, make_rows
 from flowmo_data.decoding.resampling import Resampler, best_kernels
+from flowmo_data.runtime import library
 from flowmo_data.tracks.parts import RATES, refusal
 
 ORDINARY = [8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 88_200, 96_000, 192_000]
@@ -24,7 +24,7 @@ ODD = [
     *[(44_101, 44_100), (22_254, 44_100), (11_127, 44_100), (8_012, 44_100), (96_001, 44_100), (44_100, 44_101)],
     *[(1, 44_100), (3, 1_000), (10_000_000, 44_100), (10_000_000, 8_000), (9_999_991, 11_025), (44_100, 1)],
 ]
-KERNELS = {variant: CompiledKernels(variant) for variant in native.variants()} | {"numpy": NumpyKernels()}
+KERNELS = {variant: CompiledKernels(variant) for variant in library.variants()} | {"numpy": NumpyKernels()}
 every_kernel = pytest.mark.parametrize("kernels", KERNELS.values(), ids=KERNELS)
 
 
@@ -190,7 +190,7 @@ def test_hostile_rates_take_little_memory(kernels):
     assert grown < 100e6
 
 
-@pytest.mark.skipif(not native.is_available(), reason="the C library is optional, and was not built")
+@pytest.mark.skipif(not library.is_available(), reason="the C library is optional, and was not built")
 def test_the_c_library_is_taken_where_it_is_there():
     assert isinstance(best_kernels(), CompiledKernels)
 

@@ -1,4 +1,4 @@
-"""Check many headers at a time, if that is faster than going from one to the next."""
+"""Find headers among other bytes: check many places at a time."""
 
 from __future__ import annotations
 
@@ -9,36 +9,6 @@ from flowmo_data.tracks.mpeg.headers import HEADER_BYTES, length_table
 
 Bytes = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.int64]
-
-PERIOD = 49
-"""packets after which the paddings of a constant bitrate repeat: at 44.1 kHz a packet takes 160/49 bytes for every
-kbit/s, at 22.05 and 11.025 kHz half or all of that, and at the other rates a whole number of bytes"""
-_LONGEST_SLOT = 4
-"""maximum bytes of padding"""
-
-
-def regular_packets(window: Bytes, at: int, steps: list[int], key: int, lengths: list[int]) -> Numbers:
-    """Return the starts of packets that continue as regularly as those before, as far as their headers agree.
-
-    Args:
-        window: bytes of the file.
-        at: start of the next packet.
-        steps: bytes from packet to packet, for the `PERIOD` packets before it.
-        key: `stream_key` of the stream.
-        lengths: packet length by a header's third byte.
-
-    Returns:
-        The places in the window from `at` on, up to the first without such a packet; none if the packets before do not
-        have a constant bitrate.
-    """
-    if max(steps) - min(steps) > _LONGEST_SLOT:
-        return np.empty(0, np.int64)
-    expected = np.tile(np.array(steps, np.int64), (len(window) - at) // sum(steps) + 1)
-    places = at + np.cumsum(expected) - expected
-    places = places[places + HEADER_BYTES <= len(window)]
-    steps_stated = np.array(lengths, np.int64)[window[places + 2]]
-    agree = (keys_at(window, places) == key) & (steps_stated == expected[: len(places)])
-    return places if agree.all() else places[: int(agree.argmin())]
 
 
 def keys_at(window: Bytes, places: Numbers) -> Numbers:

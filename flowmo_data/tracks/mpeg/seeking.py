@@ -14,6 +14,8 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from flowmo_data.tracks.mpeg.following import follow
+from flowmo_data.tracks.mpeg.headers import HEADER_BYTES, stream_key
 from flowmo_data.tracks.mpeg.sections import Section
 from flowmo_data.tracks.mpeg.tags import Read
 
@@ -111,11 +113,9 @@ class SeekOffsets(Sequence[int]):
         base, limit = int(self._points[number]), self._limit(number)
         data = self.read(base, limit)
         if not self._gaps:  # most files
-            offsets, at, lengths = [], 0, self._lengths
-            for _ in range(first, stop):
-                offsets.append(base + at)
-                at += lengths[data[at + 2]] if at + 2 < len(data) else 0
-            end = base + at
+            key = stream_key(data, 0) if len(data) >= HEADER_BYTES else 0
+            places, end = follow(data, 0, key=key, lengths=self._lengths, most=stop - first)
+            offsets, end = [base + place for place in places.tolist()], base + end
         else:
             offsets, end = self._walk_gaps(first, stop, base, data)
         if end != limit:

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from flowmo_data.tracks.mpeg.claims import apply_info_packet
+from flowmo_data.tracks.mpeg.following import follow
 from flowmo_data.tracks.mpeg.headers import HEADER_BYTES, LONGEST_FREE_PACKET, packet_lengths, parse_header, stream_key
-from flowmo_data.tracks.mpeg.scanning import PERIOD, Bytes, keys_at, regular_packets, vouched_for
+from flowmo_data.tracks.mpeg.scanning import Bytes, keys_at, vouched_for
 from flowmo_data.tracks.mpeg.sections import Gap, Section, section_lengths
 from flowmo_data.tracks.mpeg.tags import Read, audio_end, in_blocks, tag_end
 
@@ -126,26 +127,15 @@ class _Walker:
 
     def _follow(self) -> None:
         """Go from header to header until one is missing. A walk spends its time here."""
-        section, pos, leaps = self.sections[-1], self._pos, True
-        lengths, append = section.lengths, self._offsets.append
-        second, mono = self._key >> 16, bool(self._key & 1)
+        section, pos = self.sections[-1], self._pos
         while True:
             at = self._load(pos, HEADER_BYTES)
-            data, base, last = self._data, self._base, len(self._data) - HEADER_BYTES
-            for _ in range(2 * PERIOD if leaps else len(data)):
-                if at > last or data[at] != 0xFF or data[at + 1] | 1 != second or (data[at + 3] >= 0xC0) is not mono:
-                    break
-                length = lengths[data[at + 2]]
-                if not length:
-                    break
-                append(base + at)
-                at += length
-            else:
-                at, leaps = self._leap(section, at)
-                pos = base + at
-                continue
-            pos = base + at
-            if at <= last or pos + HEADER_BYTES > self._end:
+            places, at = follow(self._data, at, key=self._key, lengths=section.lengths)
+            offsets = places.astype(self._offsets.typecode)
+            offsets += self._base
+            self._offsets.frombytes(offsets.tobytes())
+            pos = self._base + at
+            if at <= len(self._data) - HEADER_BYTES or pos + HEADER_BYTES > self._end:
                 break
         if self._hides_another(section, pos):
             pos = self._offsets.pop()
@@ -173,17 +163,6 @@ class _Walker:
         window = np.frombuffer(self._data, np.uint8)
         last = min(at + end - start, len(window) - HEADER_BYTES + 1)
         return vouched_for(window, at + HEADER_BYTES, last, _NO_LIMIT, self._key)[0] is not None
-
-    def _leap(self, section: Section, at: int) -> tuple[int, bool]:
-        """Take the packets that follow as regularly as the last; return their end, and whether that was worth it."""
-        ends = [*self._offsets[1 - PERIOD :], self._base + at]
-        steps = [end - start for start, end in zip(self._offsets[-PERIOD:], ends, strict=True)]
-        places = regular_packets(np.frombuffer(self._data, np.uint8), at, steps, self._key, section.lengths)
-        if not len(places):
-            return at, False
-        self._offsets.frombytes((places + self._base).astype(self._offsets.typecode).tobytes())
-        last = int(places[-1])
-        return last + section.lengths[self._data[last + 2]], len(places) >= PERIOD
 
     def _one_packet_later(self, section: Section, pos: int) -> int | None:
         """Return the start of the next packet if only the header at `pos` is broken.
