@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TypeGuard
 
 import numpy as np
@@ -86,26 +84,26 @@ def find_packets(part: MpegPart, start: int, stop: int) -> tuple[int, Packets]:
     Raises:
         AudioFileError: the file cannot be read any more, or is another than was opened.
     """
-    with _moved_packets_named(part):
+    try:
         first, last = packet_range(part.section, start, stop)
         return first, read_packets(part.section, first, last, part.source.read)
+    except MovedPacketsError as error:
+        raise _other_file(part, error) from error
 
 
 def find_run(part: MpegPart, start: int, stop: int) -> Run:
     """Read the same packets as a run, for decoders that know nothing of damage. Raises as `find_packets`."""
-    with _moved_packets_named(part):
+    try:
         first, last = packet_range(part.section, start, stop)
         return build_run(part.section, first, last, part.source.read)
-
-
-@contextmanager
-def _moved_packets_named(part: MpegPart) -> Iterator[None]:
-    try:
-        yield
     except MovedPacketsError as error:
-        raise AudioFileError.of(
-            part.source.path, f"it is not the file that was indexed ({error}); run flowmo-data index again"
-        ) from error
+        raise _other_file(part, error) from error
+
+
+def _other_file(part: MpegPart, error: MovedPacketsError) -> AudioFileError:
+    return AudioFileError.of(
+        part.source.path, f"it is not the file that was indexed ({error}); run flowmo-data index again"
+    )
 
 
 def _silence_wild_packets(run: Run, samples: npt.NDArray[np.float32]) -> None:

@@ -66,15 +66,18 @@ def fill_frame(timeline: Timeline, start: int, frame: torch.Tensor, decoder: str
         AudioFileError: the file cannot be read any more.
     """
     length = frame.shape[1]
-    filled = min(max(-start, 0), length)
-    item_bits(frame[:, :filled])[:] = 0
-    num_valid = lost = 0
+    first = filled = min(max(-start, 0), length)
+    lost = 0
     for part, begin, end in timeline.windows(start, start + length):
-        lost += num_lost(_fill(part, begin, end, frame[:, filled : filled + end - begin], decoder))
-        filled += end - begin
-        num_valid += end - begin
-    item_bits(frame[:, filled:])[:] = 0
-    return Filled(num_valid, lost)
+        stop = filled + end - begin
+        piece = frame if end - begin == length else frame[:, filled:stop]
+        lost += num_lost(_fill(part, begin, end, piece, decoder))
+        filled = stop
+    if first:
+        item_bits(frame[:, :first])[:] = 0
+    if filled < length:
+        item_bits(frame[:, filled:])[:] = 0
+    return Filled(filled - first, lost)
 
 
 def _fill(part: Part, start: int, stop: int, out: torch.Tensor, decoder: str) -> tuple[Stretch, ...]:

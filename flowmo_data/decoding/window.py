@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -35,9 +35,9 @@ class Window(NamedTuple):
         return Window(self.samples, (*self.lost, *stretches(bad)))
 
 
-def num_lost(lost: Iterable[Stretch]) -> int:
+def num_lost(lost: Sequence[Stretch]) -> int:
     """Return the number of samples in some stretches."""
-    return sum(stop - start for start, stop in lost)
+    return sum(stop - start for start, stop in lost) if lost else 0
 
 
 def stretches(marked: npt.NDArray[np.bool_]) -> list[Stretch]:

@@ -126,7 +126,8 @@ def packet_range(section: Section, start: int, stop: int) -> tuple[int, int]:
     if isinstance(section.offsets, SeekOffsets):
         section.offsets.load(max(first - _USUAL_LEAD, 0), last)
     overhead = HEADER_BYTES + 2 + section.header.side_info_bytes
-    missing, after_gap = section.header.reservoir_bytes, {gap.packet for gap in section.gaps}
+    missing = section.header.reservoir_bytes
+    after_gap = {gap.packet for gap in section.gaps} if section.gaps else ()
     while missing > 0 and first > 0:
         if first not in after_gap:
             missing -= section.offsets[first] - section.offsets[first - 1] - overhead
