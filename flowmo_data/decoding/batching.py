@@ -14,6 +14,7 @@ from torch.multiprocessing.reductions import reduce_tensor
 from torch.utils.data import default_collate
 from torch.utils.data._utils.collate import default_collate_fn_map
 
+from flowmo_data.decoding import native
 from flowmo_data.runtime.batch_memory import Batch, MarkedTensor, batch_memory, head, item_bits
 
 
@@ -41,9 +42,11 @@ def _collate_frames(frames: Sequence[torch.Tensor], **_: Any) -> torch.Tensor:
         plain: torch.Tensor = default_collate([frame.as_subclass(torch.Tensor) for frame in frames])
         return plain
     batch = batch_memory().take((len(frames), *frames[0].shape), frames[0].dtype)
+    are_streamed = native.is_streamed(frames[0]) and all(frame.is_contiguous() for frame in frames)
+    copy = native.copy_streamed if are_streamed else np.copyto
     places = item_bits(batch)
     for place, frame in enumerate(frames):
-        np.copyto(places[place], item_bits(frame))
+        copy(places[place], item_bits(frame))
     return batch
 
 

@@ -42,7 +42,7 @@ def is_native(part: Part, decoder: str) -> TypeGuard[MpegPart]:
     return decoder == "native" and isinstance(part, MpegPart) and part.section.header.layer == 3
 
 
-def decode_into(part: MpegPart, start: int, stop: int, out: Samples) -> tuple[Stretch, ...]:
+def decode_into(part: MpegPart, start: int, stop: int, out: Samples, *, streamed: bool = False) -> tuple[Stretch, ...]:
     """Decode the samples `[start, stop)` of a Layer III part into memory, with the native decoder.
 
     Args:
@@ -50,6 +50,7 @@ def decode_into(part: MpegPart, start: int, stop: int, out: Samples) -> tuple[St
         start: first sample.
         stop: one past the last sample.
         out: of the shape `(1 or 2, stop - start)`, float32, float16, bfloat16 or int16; see `native.decode_window`.
+        streamed: see there.
 
     Returns:
         The stretches of the window that are silent because they could not be decoded.
@@ -60,7 +61,9 @@ def decode_into(part: MpegPart, start: int, stop: int, out: Samples) -> tuple[St
     first, packets = find_packets(part, start, stop)
     per_packet = part.section.header.samples_per_packet
     skip = start + part.section.delay - first * per_packet
-    verdicts = native.decode_window(packets.data, packets.starts, skip=skip, out=out, breaks=_flags(packets))
+    verdicts = native.decode_window(
+        packets.data, packets.starts, skip=skip, out=out, breaks=_flags(packets), streamed=streamed
+    )
     if not verdicts.any():
         return ()
     silent = (np.flatnonzero(verdicts) * per_packet - skip).tolist()

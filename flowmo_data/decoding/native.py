@@ -8,15 +8,13 @@ from __future__ import annotations
 import ctypes
 import threading
 from functools import cache
-from typing import TYPE_CHECKING, Any, Union
+from typing import Any, Union
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from flowmo_data.runtime import library
-
-if TYPE_CHECKING:
-    import torch
 
 VERDICTS = (
     "decoded",
@@ -39,6 +37,9 @@ _CALL_ERRORS = {
     3: "the first packet has no header of Layer III",
     4: "out must have one or two rows",
 }
+_FLOAT_BYTES = 4
+_CACHED_BYTES = 1 << 19
+"""32 frames of this size are 16 MB"""
 _local = threading.local()
 
 Buffer = bytes | bytearray | memoryview | npt.NDArray[Any]
@@ -53,10 +54,13 @@ class _Decoder:
         state_bytes.restype = size
         self.state_bytes: int = state_bytes()
         self.decode = opened.functions[f"layer3_decode_{opened.variant}"]
+        self.stream = opened.functions[f"layer3_stream_{opened.variant}"]
+        self.stream.argtypes = (pointer, pointer, size)
         self.decode.argtypes = (
             *(pointer, pointer, size, pointer, pointer, ctypes.c_uint32),  # state, data, size, starts, breaks, packets
             *(long, long),  # skip, count
-            *(pointer, long, ctypes.c_int, ctypes.c_int, pointer),  # out, plane bytes, planes, dtype, verdicts
+            *(pointer, long, ctypes.c_int, ctypes.c_int),  # out, plane bytes, planes, dtype
+            *(ctypes.c_bool, pointer),  # streamed, verdicts
         )
 
 
@@ -70,6 +74,7 @@ def decode_window(
     skip: int,
     out: Samples,
     breaks: npt.NDArray[np.uint8] | None = None,
+    streamed: bool = False,
 ) -> npt.NDArray[np.uint8]:
     """Decode a window of a run of packets.
 
@@ -81,6 +86,7 @@ def decode_window(
             dtype is float32, float16, bfloat16 or int16. One row of a stereo stream is the mean of both channels; two
             rows of a mono stream are alike.
         breaks: for each packet, not 0 if bytes were lost before it.
+        streamed: write float32 past the processor's caches: faster if `out` is not in them, and is read much later.
 
     Returns:
         For each packet, why it is silent: an index of `VERDICTS`. Packets that the window does not depend on have 0.
@@ -106,11 +112,32 @@ def decode_window(
         plane_bytes,
         planes,
         _dtype_number(out.dtype),
+        streamed,
         _pointer(verdicts),
     )
     if error:
         raise ValueError(_CALL_ERRORS[error])
     return verdicts
+
+
+def is_streamed(samples: torch.Tensor) -> bool:
+    """Return whether a frame's samples are best written past the caches: a batch of such frames does not fit them."""
+    return samples.dtype == torch.float32 and samples.nbytes > _CACHED_BYTES and library.is_available()
+
+
+def copy_streamed(out: npt.NDArray[Any], source: npt.NDArray[Any]) -> None:
+    """Copy contiguous samples of 4 bytes past the processor's caches: see `decode_window`.
+
+    Args:
+        out: where they go.
+        source: of the same shape.
+
+    Raises:
+        ValueError: they are something else.
+    """
+    if out.shape != source.shape or not out.itemsize == source.itemsize == _FLOAT_BYTES:
+        raise ValueError(f"{source.shape} of {source.dtype} do not fit {out.shape} of {out.dtype}")
+    _decoder(library.open_library()).stream(_pointer(source), _pointer(out), out.size)
 
 
 def _pointer(buffer: Buffer) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from flowmo_data.decoding import native
 from flowmo_data.decoding.conditioning import write_channels, write_dtype
 from flowmo_data.decoding.mpeg_window import decode_into, is_native, read_mpeg
 from flowmo_data.decoding.resampling import resample_into
@@ -83,7 +84,7 @@ def fill_frame(timeline: Timeline, start: int, frame: torch.Tensor, decoder: str
 def _fill(part: Part, start: int, stop: int, out: torch.Tensor, decoder: str) -> tuple[Stretch, ...]:
     """Fill a piece of a frame with the samples `[start, stop)` of a part; return the lost stretches."""
     if is_native(part, decoder):
-        return decode_into(part, start, stop, out)
+        return decode_into(part, start, stop, out, streamed=native.is_streamed(out))
     if out.dtype == torch.float32:
         return _fill_floats(part, start, stop, out.numpy(), decoder)
     samples = scratch(*out.shape, name="frame")

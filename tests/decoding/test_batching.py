@@ -8,6 +8,7 @@ from builders import RATE, make_mp3, make_ramps
 from torch.utils.data import DataLoader, default_collate
 
 from flowmo_data import OptionError, StreamingAudioDataset
+from flowmo_data.decoding import native
 from flowmo_data.decoding.batching import Frame
 from flowmo_data.runtime.batch_memory import Batch
 
@@ -46,6 +47,14 @@ def test_batches_decoded_in_place_are_those_of_the_dataloader(folder, options, n
     assert max(map(len, tensors)) == 4
     assert {type(tensor) for tensor in tensors} == {torch.Tensor if num_workers else Batch}
     assert type(tensors[0][:2]) is type(tensors[0] + 1) is torch.Tensor
+
+
+def test_what_goes_past_the_caches_is_the_same(folder, monkeypatch):
+    frames = list(StreamingAudioDataset(folder, samples_per_frame=5_000))
+    monkeypatch.setattr(native, "_CACHED_BYTES", 0)
+    for loader_batch, dataset_batch in ((3, None), (None, 3)):
+        dataset = StreamingAudioDataset(folder, samples_per_frame=5_000, batch_size=dataset_batch)
+        assert torch.equal(torch.cat(list(DataLoader(dataset, batch_size=loader_batch))), torch.stack(frames))
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])

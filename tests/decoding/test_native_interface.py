@@ -42,6 +42,32 @@ def test_nothing_but_the_window_is_written():
             assert np.array_equal(memory[:, 100:301], whole[:, 1_000:1_201].numpy())
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("num_rows", [1, 2])
+def test_past_the_caches_goes_the_same(dtype, num_rows):
+    stream = stream_once(1, Format(44_100, STEREO))
+    data, starts = b"".join(stream), np.cumsum([0, *map(len, stream)]).astype(np.uint32)
+    for skip, length in ((0, 4_000), (1_003, 1), (1_003, 15), (700, 2_221), (5, 16), (1_151, 3_001)):
+        for shift in (0, 1, 13):
+            memory = [torch.full((num_rows, 5_000), 7, dtype=dtype) for _ in range(2)]
+            for streamed, samples in enumerate(memory):
+                out = samples[:, shift : shift + length]
+                native.decode_window(data, starts, skip=skip, out=out, streamed=bool(streamed))
+            assert torch.equal(*memory)
+
+
+@pytest.mark.parametrize("length", [1, 15, 16, 17, 100, 1_000])
+def test_copies_past_the_caches_are_copies(length):
+    for shift in range(17):
+        source, out = np.arange(2_000, dtype=np.int32), np.zeros(2_000, np.int32)
+        native.copy_streamed(out[shift : shift + length], source[3 : 3 + length])
+        assert np.array_equal(out[shift : shift + length], source[3 : 3 + length])
+        assert not out[:shift].any()
+        assert not out[shift + length :].any()
+    with pytest.raises(ValueError, match="do not fit"):
+        native.copy_streamed(out[:3], source[:4])
+
+
 def test_threads_do_not_disturb_each_other():
     streams = [random_stream(seed, Format(44_100, STEREO), num_packets=6) for seed in range(4)]
     expected = [window(stream)[0] for stream in streams]

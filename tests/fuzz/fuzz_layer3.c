@@ -13,7 +13,7 @@
 #include "layer3.h"
 
 typedef int decode_function(void *, const uint8_t *, size_t, const uint32_t *, const uint8_t *, uint32_t, int64_t,
-                            int64_t, uint8_t *, int64_t, int, int, uint8_t *);
+                            int64_t, uint8_t *, int64_t, int, int, bool, uint8_t *);
 
 const char *layer3_open(void);
 
@@ -62,7 +62,7 @@ static uint8_t *decode(const struct variant *variant, const uint8_t *data, const
     uint8_t *out = malloc(planes * stride), *verdicts = malloc(packets);
     memset(out, 0xaa, planes * stride);
     int error = variant->decode(variant->state, data, starts[packets], starts, breaks, packets, skip, count, out,
-                                (int64_t)stride, planes, dtype, verdicts);
+                                (int64_t)stride, planes, dtype, skip > 0, verdicts);
     free(verdicts);
     if (error) {
         free(out);

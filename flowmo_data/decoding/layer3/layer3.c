@@ -27,6 +27,7 @@
 #include "synthesis.c"
 #include "loudness.c"
 #include "packet.c"
+#include "stream.c"
 #include "output.c"
 
 enum {

@@ -15,6 +15,7 @@ struct output {
     uint8_t *plane;      /* where the sample `start` goes */
     int64_t start, stop; /* samples of the run that are wanted, half-open */
     enum dtype dtype;
+    bool streamed; /* past the caches, if they are floats */
 };
 
 static size_t bytes_of(enum dtype dtype) { return dtype == FLOAT32 ? 4 : 2; }
@@ -79,10 +80,28 @@ NOINLINE void write_samples(const float *from, uint8_t *to, int count, enum dtyp
     }
 }
 
+/* Does the same as `window_block` for floats, past the caches: by way of memory that is in them. */
+static void stream_block(const float *row, int64_t sample, const struct output *output)
+{
+    enum { COUNT = BLOCK_SLOTS * SUBBANDS };
+    float ALIGNED samples[COUNT];
+    if (sample + COUNT <= output->start || sample >= output->stop)
+        return;
+    for (int slot = 0; slot < BLOCK_SLOTS; slot += WINDOW_SLOTS)
+        window_slots(row + slot * ROW, samples + slot * SUBBANDS);
+    int64_t from = sample < output->start ? output->start - sample : 0;
+    int64_t to = sample + COUNT > output->stop ? output->stop - sample : COUNT;
+    stream(samples + from, (float *)output->plane + (sample + from - output->start), (size_t)(to - from));
+}
+
 /* Writes the samples of a block of slots that are wanted. `row` is the block's first slot, and `sample` its first
  * sample in the run. Whole windows of floats go straight to where they belong. */
 static void window_block(const float *row, int64_t sample, const struct output *output)
 {
+    if (output->streamed && output->dtype == FLOAT32) {
+        stream_block(row, sample, output);
+        return;
+    }
     enum { COUNT = WINDOW_SLOTS * SUBBANDS };
     float ALIGNED scratch[COUNT + LANES];
     for (int slot = 0; slot < BLOCK_SLOTS; slot += WINDOW_SLOTS, sample += COUNT) {

@@ -15,10 +15,12 @@ EXPORT size_t NAME(layer3_state_bytes)(void) { return sizeof(struct decoder) + _
 
 /* Decodes samples [skip, skip + count) of a run of packets to `planes` planes of `count` samples, `plane_bytes` apart.
  *
+ * With `streamed`, floats are written past the caches: for memory that is read much later.
+ *
  * verdicts[i] becomes the verdict on packet i, if the window depends on it, and DECODED if it does not. */
 EXPORT int NAME(layer3_decode)(void *memory, const uint8_t *data, size_t num_bytes, const uint32_t *starts,
                                const uint8_t *breaks, uint32_t num_packets, int64_t skip, int64_t count, uint8_t *out,
-                               int64_t plane_bytes, int planes, int dtype, uint8_t *verdicts)
+                               int64_t plane_bytes, int planes, int dtype, bool streamed, uint8_t *verdicts)
 {
     struct decoder *d = decoder_in(memory);
     struct header *header = &d->packet.header;
@@ -42,11 +44,20 @@ EXPORT int NAME(layer3_decode)(void *memory, const uint8_t *data, size_t num_byt
     d->packet.averaged = header->channels == 2 && planes == 1;
     d->planes = header->channels < planes ? header->channels : planes;
     for (int plane = 0; plane < d->planes; plane++)
-        d->output[plane] = (struct output){out + plane * plane_bytes, skip, skip + count, (enum dtype)dtype};
+        d->output[plane] = (struct output){out + plane * plane_bytes, skip, skip + count, (enum dtype)dtype, streamed};
     decode_run(d, &window, verdicts);
+    if (streamed)
+        end_stream();
     if (planes > d->planes)
         memcpy(out + plane_bytes, out, (size_t)count * bytes_of((enum dtype)dtype));
     return NO_ERROR;
+}
+
+/* Copies `count` floats past the caches. */
+EXPORT void NAME(layer3_stream)(const float *from, float *to, size_t count)
+{
+    stream(from, to, count);
+    end_stream();
 }
 
 /* Decodes the Huffman codes of bits [position, end). `lines` has 576 + 16 values, 64-byte aligned. Returns from where
@@ -151,7 +162,7 @@ EXPORT void NAME(layer3_test_imdct)(const int fields[10], int rate, float *lines
 EXPORT void NAME(layer3_test_synthesis)(const float *slots, int num_slots, float *samples)
 {
     struct history history = {{0}};
-    struct output output = {(uint8_t *)samples, 0, (int64_t)num_slots * SUBBANDS, FLOAT32};
+    struct output output = {(uint8_t *)samples, 0, (int64_t)num_slots * SUBBANDS, FLOAT32, false};
     for (int slot = 0; slot < num_slots; slot += BLOCK_SLOTS) {
         transform_block(slots + slot * SUBBANDS, history.rows + PAST * ROW);
         window_block(history.rows + PAST * ROW, (int64_t)slot * SUBBANDS, &output);

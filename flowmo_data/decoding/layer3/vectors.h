@@ -6,7 +6,7 @@
 #define FLOWMO_LAYER3_VECTORS_H
 
 #include <string.h>
-#if LANES == 8
+#if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
