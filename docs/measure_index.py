@@ -29,7 +29,7 @@ from flowmo_data.datasets import AudioFrameDataset, StreamingAudioDataset
 from flowmo_data.decoding import choose_decoder, fill_frame
 from flowmo_data.epochs.progress import Progress
 from flowmo_data.epochs.sharding import Shard
-from flowmo_data.sources import Source, find_sources
+from flowmo_data.sources import LocalFile, find_sources
 from flowmo_data.tracks.index import AudioIndex
 from flowmo_data.tracks.index.columns import one_chunk
 from flowmo_data.tracks.index.schema import import_pyarrow, schema
@@ -68,7 +68,7 @@ def measure_reading(folder: str) -> dict[str, float]:
     paths = list(find_sources(folder))
     index = AudioIndex.build(folder)
     columns = index.columns
-    opened = [Timeline(path, open_track(Source.at(path)).parts) for path in paths]
+    opened = [Timeline(path, open_track(LocalFile.at(path)).parts) for path in paths]
     long_enough = [
         file
         for file, timeline in enumerate(opened)
@@ -82,7 +82,7 @@ def measure_reading(folder: str) -> dict[str, float]:
     ways: dict[str, Callable[[int], Timeline]] = {
         "open": opened.__getitem__,
         "index": lambda file: Timeline(paths[file], columns.track(file).parts),
-        "walk": lambda file: Timeline(paths[file], open_track(Source.at(paths[file])).parts),
+        "walk": lambda file: Timeline(paths[file], open_track(LocalFile.at(paths[file])).parts),
     }
     frame = torch.empty(2, _SAMPLES_PER_FRAME)
     dataset = AudioFrameDataset(index, samples_per_frame=_SAMPLES_PER_FRAME, hop=1, framing="drop")

@@ -22,7 +22,7 @@ from flowmo_data.bench.baselines import check_torchcodec
 from flowmo_data.datasets import AudioFrameDataset
 from flowmo_data.errors import AudioFileError
 from flowmo_data.runtime.extras import import_extra
-from flowmo_data.sources import Source, find_sources
+from flowmo_data.sources import LocalFile, find_sources
 from flowmo_data.tracks import AudioIndex, MpegPart, open_track
 
 _WINDOWS = 30
@@ -33,7 +33,7 @@ _EQUAL = 1e-5
 def compare(path: str, generator: random.Random) -> str:
     """Return the table's row of a file; an empty string if it is no MP3, damaged, or too short."""
     try:
-        track = open_track(Source.at(path))
+        track = open_track(LocalFile.at(path))
     except AudioFileError:
         return ""
     if track.damage or len(track.parts) > 1 or not isinstance(track.parts[0], MpegPart):

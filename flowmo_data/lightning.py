@@ -58,6 +58,8 @@ class DatasetOptions(TypedDict, total=False):
     return_info: bool
     remainder: str
     limit: int | None
+    storage_options: Mapping[str, Any] | None
+    max_buffered_bytes: int
 
 
 class StreamingAudioDataModule(LightningDataModule):
@@ -68,9 +70,9 @@ class StreamingAudioDataModule(LightningDataModule):
     resume, training continues with the frames that would have come next.
 
     Each rank gets its own frames. With an index, all ranks get the same number. Without one, the number is not known
-    before the epoch is over, so ranks agree on each batch, also in validation and test: when the epoch ends for one
-    rank, it ends for all, and the remaining frames of the other ranks are left out. With `repeat`, a Trainer's epoch of
-    `limit_train_batches` continues where the last one stopped.
+    before the epoch is over, so ranks agree on each batch, also in validation and test: when it ends for one rank, it
+    ends for all, without the remaining frames of the others. With `repeat`, a Trainer's epoch of `limit_train_batches`
+    continues where the last one stopped.
 
     Args:
         train: files for training; see `files` of `StreamingAudioDataset`.
@@ -84,8 +86,9 @@ class StreamingAudioDataModule(LightningDataModule):
         repeat: in training, continue with the next epoch when one ends; see `StreamingAudioDataset`.
         **options: further options of `StreamingAudioDataset`, for all three sets: `sr`, `samples_per_frame`, `hop`,
             `shuffle_buffer_size`, `channels`, `seed`, `framing`, `decoder`, `decode_threads`, `exclude`, `on_error`,
-            `on_other_rate`, `dtype` (also by its name, "float16"), `transform`, `return_info`, `remainder`; `limit` not
-            for training. A checkpoint keeps them as hyperparameters, except functions and files not given by path.
+            `on_other_rate`, `dtype` (also by its name, "float16"), `transform`, `return_info`, `remainder`,
+            `storage_options`, `max_buffered_bytes`; `limit` not for training. A checkpoint keeps them as
+            hyperparameters, except functions, files not given by path, and `storage_options`, which may be secret.
 
     Raises:
         MissingPackageError: importing this module: lightning is not installed.
@@ -111,12 +114,9 @@ class StreamingAudioDataModule(LightningDataModule):
         options["exclude"] = _as_text(options.get("exclude"))
         train, val, test = _as_text(train), _as_text(val), _as_text(test)
         self._options: dict[str, Any] = {**options, "dtype": getattr(torch, dtype, dtype)}
-        checked = {name: value for name, value in self._options.items() if name != "exclude"}
-        Options(
-            **{**checked, "decoder": choose_decoder(checked.get("decoder", "auto"))},
-            batch_size=batch_size,
-            repeat=repeat,
-        )
+        checked = {name: value for name, value in self._options.items() if name not in ("exclude", "storage_options")}
+        checked["decoder"] = choose_decoder(checked.get("decoder", "auto"))
+        Options(**checked, batch_size=batch_size, repeat=repeat)
         self._repeat = repeat
         self._loading = {
             "num_workers": num_workers,
@@ -125,9 +125,9 @@ class StreamingAudioDataModule(LightningDataModule):
             "pin_memory": torch.cuda.is_available() if pin_memory is None else pin_memory,
         }
         self._files = {"train": train, "val": val, "test": test}
-        indexes = [name for name, files in self._files.items() if isinstance(files, AudioIndex)]
-        functions = [name for name in ("transform", "on_error") if callable(options.get(name))]
-        self.save_hyperparameters(ignore=[*functions, *indexes])
+        kept_out = ["storage_options", *(name for name, files in self._files.items() if isinstance(files, AudioIndex))]
+        kept_out += [name for name in ("transform", "on_error") if callable(options.get(name))]
+        self.save_hyperparameters(ignore=kept_out)
         for name in ("val", "test"):
             if self._files[name] is None:
                 setattr(self, f"{name}_dataloader", None)  # the sign for Trainers that there is none

@@ -18,7 +18,7 @@ from flowmo_data.bench.demo import synthetic_music, write_mp3
 from flowmo_data.decoding import DECODERS, read_window
 from flowmo_data.decoding.window import Window
 from flowmo_data.runtime import library
-from flowmo_data.sources import Source
+from flowmo_data.sources import LocalFile
 from flowmo_data.tracks import Part, Track, open_track
 from flowmo_data.tracks.mpeg import Section, Walk, walk
 
@@ -88,7 +88,7 @@ def make_ramps(folder: Path, lengths: Iterable[int]) -> int:
 
 def opened(path: Path | str) -> Track:
     """The track of a file."""
-    return open_track(Source.at(str(path)))
+    return open_track(LocalFile.at(str(path)))
 
 
 def read(part: Part, start: int, stop: int, decoder: str = "soundfile") -> Window:
@@ -103,7 +103,7 @@ def walk_bytes(data: bytes) -> Walk:
 
 def walk_file(path: Path) -> Walk:
     """Walk a file."""
-    source = Source.at(str(path))
+    source = LocalFile.at(str(path))
     return walk(source.read, source.stamp.size)
 
 

@@ -30,6 +30,7 @@ LANGUAGES = {"python", "sh", "text"}
 LAUNCHED = ("# torchrun ", "# accelerate launch ")
 NEEDS = {
     "accelerate": r"^from accelerate",
+    "fsspec": r"memory://",
     "librosa": r"^import librosa",
     "lightning": r"^import lightning",
     "pyarrow": r"AudioIndex|\.parquet",

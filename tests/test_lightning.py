@@ -218,6 +218,13 @@ def test_hyperparameters_are_kept_and_make_the_same_module_again(music, tmp_path
     assert again.hparams == data.hparams
 
 
+def test_storage_options_are_not_among_the_hyperparameters(music):
+    data = StreamingAudioDataModule(str(music), storage_options={"key": "secret"}, max_buffered_bytes=1 << 20)
+    assert "storage_options" not in data.hparams
+    assert data.hparams["max_buffered_bytes"] == 1 << 20
+    assert data.train_dataloader().loader.dataset.options.max_buffered_bytes == 1 << 20
+
+
 def test_an_index_is_not_among_the_hyperparameters(index):
     data = StreamingAudioDataModule(AudioIndex.load(index), **SMALL)
     assert "train" not in data.hparams

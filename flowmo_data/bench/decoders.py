@@ -13,7 +13,7 @@ import statistics
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.util import find_spec
 from time import perf_counter
 from typing import Any
@@ -131,7 +131,7 @@ def decoders_as_json(times: Sequence[DecoderTimes]) -> list[dict[str, Any]]:
     compared = reference(times)
     return [
         {
-            "setup": asdict(each.setup),
+            "setup": each.setup.for_report(),
             "frame_ms": each.frame_seconds * 1e3,
             "batches_per_second": each.batches_per_second,
             "ratio": compared.frame_seconds / each.frame_seconds,

@@ -49,6 +49,7 @@ def frames_in_memory(setup: Setup, *, only_layer_3: bool = False) -> list[FrameI
         shuffle_buffer_size=setup.shuffle_buffer_size,
         decoder=setup.decoder,
         seed=setup.seed,
+        storage_options=setup.storage_options,
     )
     spans = dataset.spans(Progress(0, 0), Shard())
     frames = ([*span.timeline.windows(span.start, span.stop)] for span in spans)

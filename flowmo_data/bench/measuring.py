@@ -207,12 +207,13 @@ def _measure_decoder(setup: Setup, recorder: Recorder) -> Measurement:
 
 def _dataset(setup: Setup, **options: Any) -> StreamingAudioDataset:
     return StreamingAudioDataset(
-        setup.files,
+        setup.files[0] if len(setup.files) == 1 else setup.files,  # an index is no part of a sequence
         samples_per_frame=setup.samples_per_frame,
         shuffle_buffer_size=setup.shuffle_buffer_size,
         channels=setup.channels,
         decoder=setup.decoder,
         seed=setup.seed,
+        storage_options=setup.storage_options,
         **options,
     )
 

@@ -146,7 +146,7 @@ def as_json(results: Sequence[Result], limit: Result | None, corpus: Survey) -> 
         "recommendation": recommendation(results, limit),
         "results": [
             {
-                "setup": asdict(result.setup),
+                "setup": result.setup.for_report(),
                 "batches_per_second": result.batches_per_second,
                 "share_of_decode_limit": share_of_limit(result, limit),
                 "runs": [asdict(run) for run in result.runs],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from flowmo_data.errors import counted
@@ -45,10 +45,16 @@ class Setup:
     batches: int = 50
     """timed batches"""
     seed: int = 42
+    storage_options: dict[str, Any] = field(default_factory=dict)
+    """options of fsspec for URLs in `files`"""
 
     def to_json(self) -> str:
         """Return the setup as one line of JSON."""
         return json.dumps(asdict(self))
+
+    def for_report(self) -> dict[str, Any]:
+        """Return the fields for a report: all but `storage_options`, which may be secret."""
+        return {key: value for key, value in asdict(self).items() if key != "storage_options"}
 
     @property
     def name(self) -> str:
@@ -100,4 +106,4 @@ class Measurement:
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> Measurement:
         """Return the measurement that `asdict` took apart."""
-        return cls(**{field.name: values[field.name] for field in fields(cls)})
+        return cls(**{each.name: values[each.name] for each in fields(cls)})

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from flowmo_data.epochs.framing import frame_starts
 from flowmo_data.errors import AudioFileError
-from flowmo_data.sources import Source
+from flowmo_data.sources import Store, held_whole, source_at
 from flowmo_data.tracks.track import at_sample_rate, open_track
 
 
@@ -26,17 +25,18 @@ class Survey:
     """the problem with each unreadable file"""
 
 
-def survey(paths: Iterable[str], *, sr: int, samples_per_frame: int) -> Survey:
+def survey(paths: Iterable[str], *, sr: int, samples_per_frame: int, store: Store | None = None) -> Survey:
     """Return the totals over files, without decoding anything."""
     total = Survey()
     for path in paths:
         total.num_files += 1
         try:
-            timeline = at_sample_rate(open_track(Source.at(path)), sr, on_other_rate="resample")
+            source = held_whole(source_at(path, store))
+            timeline = at_sample_rate(open_track(source), sr, on_other_rate="resample")
         except AudioFileError as error:
             total.unreadable.append(str(error))
             continue
-        total.num_bytes += os.path.getsize(path)
+        total.num_bytes += source.stamp.size
         total.hours += timeline.num_samples / sr / 3_600
         total.num_frames += len(
             frame_starts(timeline.num_samples, samples_per_frame=samples_per_frame, phase=0, framing="pad")

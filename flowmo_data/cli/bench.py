@@ -20,7 +20,14 @@ from flowmo_data.bench.reporting import Result, as_json, machine, recommendation
 from flowmo_data.bench.running import run_setups
 from flowmo_data.bench.setups import BASELINES, Setup
 from flowmo_data.bench.surveying import Survey, survey
-from flowmo_data.cli.console import SpacedLists, check_writable, console, plain_errors, progress
+from flowmo_data.cli.console import (
+    SpacedLists,
+    check_writable,
+    console,
+    plain_errors,
+    progress,
+    with_storage_options,
+)
 from flowmo_data.decoding import DECODERS, choose_decoder
 from flowmo_data.decoding.registry import explain_choice
 from flowmo_data.errors import FlowmoDataError, counted
@@ -28,7 +35,7 @@ from flowmo_data.runtime import library
 from flowmo_data.runtime.extras import import_extra
 from flowmo_data.runtime.figures import check_format
 from flowmo_data.runtime.processes import num_cores
-from flowmo_data.sources import find_sources
+from flowmo_data.sources import Store, find_sources, is_url
 
 _SAMPLE_RATE = 44_100
 _DEMO_RUNS: dict[str, Any] = {"workers": (0, 2), "warmup": 2, "batches": 10, "repeats": 2}
@@ -73,6 +80,7 @@ _DEMO_RUNS: dict[str, Any] = {"workers": (0, 2), "warmup": 2, "batches": 10, "re
 @click.option("--repeats", default=3, show_default=True, type=click.IntRange(1), help="Runs of each configuration.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Write every run to FILE.")
 @click.option("--plot", "plot_path", type=click.Path(path_type=Path, dir_okay=False), help="Draw a picture to FILE.")
+@with_storage_options
 @plain_errors
 def bench(
     folder: str | None,
@@ -89,9 +97,10 @@ def bench(
 ) -> None:
     """Measure the speed of frames from FOLDER by workers and threads, against the decoder alone and common loaders.
 
-    FOLDER is a folder of audio, a file or a glob. Every configuration runs in its own process, in turn, --repeats
-    times. The first batch and the steady state are measured separately. "decoder alone" is one core that does nothing
-    but decode the same packets. "of limit" is the speed relative to "decoder alone" times the cores in use.
+    FOLDER is a folder of audio, a file or a glob, or the URL of one. Every configuration runs in its own process, in
+    turn, --repeats times. The first batch and the steady state are measured separately. "decoder alone" is one core
+    that does nothing but decode the same packets. "of limit" is the speed relative to "decoder alone" times the cores
+    in use.
 
     With --decoders, each installed decoder of MP3 decodes the same packets on one core instead, in turns of a batch;
     "native" with each instruction set of this processor, in stereo and in mono.
@@ -105,6 +114,8 @@ def bench(
         raise click.UsageError("give a FOLDER of audio, or --demo for a synthetic one")
     if folder is not None and demo:
         raise click.UsageError(f"give the folder {folder} or --demo, not both")
+    if folder is not None and is_url(folder) and baselines:
+        raise click.UsageError(f"the baselines read local files: leave out --baselines, or copy {folder} to a disk")
     if decoders and (baselines or map_style or plot_path):
         raise click.UsageError(
             "--decoders compares decoders, not loaders: leave out --baselines, --map-style and --plot"
@@ -203,10 +214,11 @@ def _demo_folder() -> Path:
 
 
 def _survey(folder: str, options: dict[str, Any]) -> Survey:
-    sources = find_sources(folder)
+    store = Store(options["storage_options"])
+    sources = find_sources(folder, store=store)
     with progress() as display:
         paths = display.track(sources, total=len(sources), description="reading headers")
-        corpus = survey(paths, sr=_SAMPLE_RATE, samples_per_frame=options["samples_per_frame"])
+        corpus = survey(paths, sr=_SAMPLE_RATE, samples_per_frame=options["samples_per_frame"], store=store)
     for reason in corpus.unreadable:
         console.print(f"skipped {reason}", highlight=False, markup=False)
     if not corpus.num_frames:

@@ -16,12 +16,22 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from flowmo_data.cli.console import check_writable, plain_errors, progress, say, show, show_left_out
+from flowmo_data.cli.console import (
+    check_writable,
+    plain_errors,
+    progress,
+    root_of,
+    say,
+    show,
+    show_left_out,
+    with_storage_options,
+)
 from flowmo_data.decoding import DECODERS, choose_decoder
 from flowmo_data.decoding.reading import read_window
 from flowmo_data.errors import AudioFileError, counted, shown
 from flowmo_data.runtime.processes import num_cores, process_map
-from flowmo_data.sources import Source, find_sources
+from flowmo_data.sources import Store, find_sources, held_whole, source_at
+from flowmo_data.sources.paths import relative
 from flowmo_data.tracks import Loss, Track, open_track
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
 
@@ -59,15 +69,16 @@ class FileCheck:
         return {**values, "seconds_lost": self.seconds_lost, "losses": losses}
 
 
-def check_file(path: str, decoder: str) -> FileCheck:
+def check_file(path: str, decoder: str, store: Store | None = None) -> FileCheck:
     """Open a file and decode all of it.
 
     Args:
         path: the file.
         decoder: the name of an installed decoder, for MPEG audio.
+        store: access to a URL; None for access without options.
     """
     try:
-        track = open_track(Source.at(path))
+        track = open_track(held_whole(source_at(path, store)))
         silences = list(_silences(track, decoder))
     except AudioFileError as error:
         return FileCheck(path, UNREADABLE, error.reason)
@@ -112,12 +123,21 @@ def _silences(track: Track, decoder: str) -> Iterator[Loss]:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the paths of damaged and unreadable files to FILE, one per line, for exclude=.",
 )
+@with_storage_options
 @plain_errors
-def check(folder: str, decoder: str, workers: int | None, json_path: Path | None, quarantine_path: Path | None) -> None:
+def check(
+    folder: str,
+    decoder: str,
+    workers: int | None,
+    json_path: Path | None,
+    quarantine_path: Path | None,
+    storage_options: dict[str, Any],
+) -> None:
     """Decode all files in FOLDER. Report which are whole, damaged (where, and how much is lost) or unreadable (why).
 
-    FOLDER is a folder of audio, a file, a glob or an index. Damaged files are still streamed, without the lost parts.
-    Unreadable files are skipped. StreamingAudioDataset(..., exclude="LIST.txt") leaves both out.
+    FOLDER is a folder of audio, a file, a glob or an index, or the URL of one. Damaged files are still streamed,
+    without the lost parts. Unreadable files are skipped. StreamingAudioDataset(..., exclude="LIST.txt") leaves both
+    out.
 
     Exit status: 0 if all files are whole, 1 if one is not.
     """
@@ -125,11 +145,11 @@ def check(folder: str, decoder: str, workers: int | None, json_path: Path | None
     for path, option in ((json_path, "--json"), (quarantine_path, "--quarantine")):
         if path:
             check_writable(path, option)
-    checks = _check_all(folder, decoder, workers)
+    checks = _check_all(folder, decoder, workers, storage_options)
     not_whole = [each for each in checks if each.verdict != WHOLE]
     if not_whole:
         show(_table(not_whole, folder))
-    left_out = {} if folder.endswith(INDEX_SUFFIX) else show_left_out(folder)
+    left_out = {} if folder.endswith(INDEX_SUFFIX) else show_left_out(folder, storage_options)
     say(_summary(checks) + (f"; {len(left_out):,} left out" if left_out else ""))
     if json_path:
         values = {"decoder": decoder, "files": [each.as_json() for each in checks], "left_out": left_out}
@@ -140,15 +160,16 @@ def check(folder: str, decoder: str, workers: int | None, json_path: Path | None
         sys.exit(1)
 
 
-def _check_all(folder: str, decoder: str, workers: int | None) -> list[FileCheck]:
+def _check_all(folder: str, decoder: str, workers: int | None, storage_options: dict[str, Any]) -> list[FileCheck]:
     sources: Sequence[str]
+    store = Store(storage_options)
     if folder.endswith(INDEX_SUFFIX):
-        columns = AudioIndex.load(folder).columns
+        columns = AudioIndex.load(folder, storage_options=storage_options).columns
         sources = [columns.path(index) for index in range(len(columns))]
     else:
-        sources = find_sources(folder)
+        sources = find_sources(folder, store=store)
     workers = min(num_cores() if workers is None else workers, len(sources) // _FILES_WORTH_A_PROCESS)
-    checks = process_map(partial(check_file, decoder=decoder), sources, num_processes=workers)
+    checks = process_map(partial(check_file, decoder=decoder, store=store), sources, num_processes=workers)
     with progress() as display:
         return list(display.track(checks, total=len(sources), description="decoding"))
 
@@ -158,10 +179,10 @@ def _table(checks: Sequence[FileCheck], folder: str) -> Table:
     table.add_column("lost, s", justify="right")
     table.add_column("where")
     table.add_column("why", ratio=1)
-    root = folder if os.path.isdir(folder) else "."
+    root = root_of(folder)
     for each in checks:
         lost = "all" if each.verdict == UNREADABLE else f"{each.seconds_lost:.2f}"
-        cells = (shown(os.path.relpath(each.path, root)), each.verdict, lost, _places(each), shown(each.reason))
+        cells = (shown(relative(each.path, root)), each.verdict, lost, _places(each), shown(each.reason))
         table.add_row(*(Text(cell, overflow="fold") for cell in cells))
     return table
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from rich.text import Text
 
 from flowmo_data.cli import INTERRUPTED
 from flowmo_data.errors import FlowmoDataError, shown
-from flowmo_data.sources import find_left_out
+from flowmo_data.sources import Store, find_left_out, is_url
+from flowmo_data.sources.paths import relative
 
 console = Console()
 _WIDEST = 100_000
@@ -47,21 +49,71 @@ def show(table: Table) -> None:
     Console(width=max(width, console.width)).print(table)
 
 
-def show_left_out(files: str) -> dict[str, str]:
+def show_left_out(files: str, storage_options: Mapping[str, Any]) -> dict[str, str]:
     """Print what is left out of a folder though it may be audio; return the reasons, by path."""
-    left_out = find_left_out(files)
+    left_out = find_left_out(files, store=Store(storage_options))
     if left_out:
-        show(reasons_table("left out", left_out, files if os.path.isdir(files) else "."))
+        show(reasons_table("left out", left_out, root_of(files)))
     return left_out
+
+
+def root_of(files: str) -> str:
+    """Return the folder that shown paths are relative to."""
+    return files if os.path.isdir(files) or is_url(files) else "."
 
 
 def reasons_table(title: str, files: Mapping[str, str], root: str) -> Table:
     """Return a table of files and their problems, with paths relative to `root`."""
     table = Table(title, "why", box=box.SIMPLE_HEAD, pad_edge=False)
     for path, reason in files.items():
-        cells = (shown(os.path.relpath(path, root)), shown(reason))
+        cells = (shown(relative(path, root)), shown(reason))
         table.add_row(*(Text(cell, overflow="fold") for cell in cells))
     return table
+
+
+class _KeyValue(click.ParamType):  # type: ignore[type-arg]
+    """`KEY=VALUE`, as a dictionary. VALUE is JSON, or else text. A dot in KEY leads into a dictionary."""
+
+    name = "KEY=VALUE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
+        """Return the dictionary."""
+        key, is_pair, text = value.partition("=")
+        if not is_pair:
+            self.fail(f"{value!r} is not KEY=VALUE", param, ctx)
+        try:
+            options = json.loads(text)
+        except json.JSONDecodeError:
+            options = text
+        for name in reversed(key.split(".")):
+            options = {name: options}
+        return dict(options)
+
+
+def _merged(context: click.Context, _: click.Parameter, given: Iterable[dict[str, Any]]) -> dict[str, Any]:  # noqa: ARG001
+    options: dict[str, Any] = {}
+    for each in given:
+        _merge(options, each)
+    return options
+
+
+def _merge(options: dict[str, Any], more: dict[str, Any]) -> None:
+    for key, value in more.items():
+        if isinstance(value, dict) and isinstance(options.get(key), dict):
+            _merge(options[key], value)
+        else:
+            options[key] = value
+
+
+with_storage_options = click.option(
+    "--storage-option",
+    "storage_options",
+    multiple=True,
+    type=_KeyValue(),
+    callback=_merged,
+    help="An option of fsspec for URLs, for example anon=true or client_kwargs.endpoint_url=http://HOST; repeatable.",
+)
+"""the option of commands that take URLs"""
 
 
 def check_writable(path: Path, option: str) -> None:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import click
 
-from flowmo_data.cli.console import check_writable, plain_errors, progress, reasons_table, say, show, show_left_out
+from flowmo_data.cli.console import (
+    check_writable,
+    plain_errors,
+    progress,
+    reasons_table,
+    say,
+    show,
+    show_left_out,
+    with_storage_options,
+)
 from flowmo_data.errors import FilesError, FilesNotFoundError, FlowmoDataError, IndexVersionError, counted
 from flowmo_data.runtime.processes import num_cores
+from flowmo_data.sources import Store, is_url
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
 
 
@@ -18,12 +30,12 @@ from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The new index: NAME.parquet.",
+    type=click.Path(dir_okay=False),
+    help="The new index: NAME.parquet, or its URL.",
 )
 @click.option(
     "--root",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(file_okay=False),
     help="Folder that the index's paths are relative to.  [default: FOLDER]",
 )
 @click.option(
@@ -32,26 +44,37 @@ from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
     help="Processes that read; 0 reads in the main process.  [default: one per core]",
 )
 @click.option("--fresh", is_flag=True, help="Read all files again, even if they have not changed.")
+@with_storage_options
 @plain_errors
-def index(folder: str, output: Path, root: Path | None, workers: int | None, fresh: bool) -> None:
+def index(
+    folder: str, output: str, root: str | None, workers: int | None, fresh: bool, storage_options: dict[str, Any]
+) -> None:
     """Write the lengths of all files in FOLDER, and the positions of their packets, to an index.
 
-    FOLDER is a folder of audio, a file or a glob. Give the index to StreamingAudioDataset in place of the folder. All
-    ranks then have the same number of frames, lengths are known, and any frame is found at once. Nothing is decoded.
+    FOLDER is a folder of audio, a file or a glob, or the URL of one. Give the index to StreamingAudioDataset in place
+    of the folder. All ranks then have the same number of frames, lengths are known, and any frame is found at once.
+    Nothing is decoded.
 
     If the index already exists, only files that have changed are read.
     """
-    if output.suffix != INDEX_SUFFIX:
+    if not output.endswith(INDEX_SUFFIX):
         raise click.UsageError(f"-o {output}: the name of an index must end in {INDEX_SUFFIX}")
     if folder.endswith(INDEX_SUFFIX):
         raise click.UsageError(f"{folder} is an index; to update it, give the folder of its files")
-    previous = _previous(output, root or Path(folder))
-    check_writable(output, "-o")
-    built = build_with_progress(folder, root=root, previous=None if fresh else previous, workers=workers)
+    previous = _previous(output, root or folder, storage_options)
+    if not is_url(output):
+        check_writable(Path(output), "-o")
+    built = build_with_progress(
+        folder,
+        root=root,
+        previous=None if fresh else previous,
+        workers=workers,
+        storage_options=storage_options,
+    )
     bad = built.bad_files()
     if bad:
         show(reasons_table("cannot be read", bad, built.root))
-    show_left_out(folder)
+    show_left_out(folder, storage_options)
     if len(bad) == len(built):
         raise FlowmoDataError(f"{folder}: none of {counted(len(bad), 'file')} can be read; nothing is written")
     built.save(output)
@@ -60,7 +83,12 @@ def index(folder: str, output: Path, root: Path | None, workers: int | None, fre
 
 
 def build_with_progress(
-    folder: str, *, root: Path | None = None, previous: AudioIndex | None = None, workers: int | None = None
+    folder: str,
+    *,
+    root: str | None = None,
+    previous: AudioIndex | None = None,
+    workers: int | None = None,
+    storage_options: dict[str, Any] | None = None,
 ) -> AudioIndex:
     """Build an index and show the progress."""
     with progress() as display:
@@ -71,21 +99,22 @@ def build_with_progress(
             previous=previous,
             num_workers=num_cores() if workers is None else workers,
             on_files=lambda done, total: display.update(task, completed=done, total=total),
+            storage_options=storage_options,
         )
 
 
-def _previous(output: Path, root: Path) -> AudioIndex | None:
+def _previous(output: str, root: str, storage_options: dict[str, Any]) -> AudioIndex | None:
     """Return the index that exists at `output`; raise if another file is there, so as not to overwrite it."""
-    if not output.exists():
+    if not (Store(storage_options).exists(output) if is_url(output) else os.path.exists(output)):
         return None
     try:
-        return AudioIndex.load(output)
+        return AudioIndex.load(output, storage_options=storage_options)
     except IndexVersionError:
         say(f"{output}: made by another version; all files are read again")
         return None
     except FilesNotFoundError:  # its files have moved
         try:
-            return AudioIndex.load(output, root=root)
+            return AudioIndex.load(output, root=root, storage_options=storage_options)
         except FilesNotFoundError:
             return None
     except FilesError as error:

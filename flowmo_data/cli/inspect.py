@@ -10,7 +10,15 @@ import click
 from rich import box
 from rich.table import Table
 
-from flowmo_data.cli.console import check_writable, plain_errors, reasons_table, say, show, show_left_out
+from flowmo_data.cli.console import (
+    check_writable,
+    plain_errors,
+    reasons_table,
+    say,
+    show,
+    show_left_out,
+    with_storage_options,
+)
 from flowmo_data.cli.index import build_with_progress
 from flowmo_data.cli.summary import draw_summary, summarize
 from flowmo_data.errors import FlowmoDataError, counted
@@ -25,20 +33,30 @@ from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
 @click.option("--workers", type=click.IntRange(0), help="Processes that read a folder.  [default: one per core]")
 @click.option("--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures to FILE.")
 @click.option("--plot", "plot_path", type=click.Path(path_type=Path, dir_okay=False), help="Draw a picture to FILE.")
+@with_storage_options
 @plain_errors
 def inspect(
-    files: str, sr: int, samples_per_frame: int, workers: int | None, json_path: Path | None, plot_path: Path | None
+    files: str,
+    sr: int,
+    samples_per_frame: int,
+    workers: int | None,
+    json_path: Path | None,
+    plot_path: Path | None,
+    storage_options: dict[str, Any],
 ) -> None:
-    """Summarize a folder of audio, or an index: hours, formats, rates, lengths and problems."""
+    """Summarize a folder of audio, or an index, or the URL of one: hours, formats, rates, lengths and problems."""
     if json_path:
         check_writable(json_path, "--json")
     if plot_path:
         check_format(plot_path)
         check_writable(plot_path, "--plot")
-    index = AudioIndex.load(files) if files.endswith(INDEX_SUFFIX) else build_with_progress(files, workers=workers)
+    if files.endswith(INDEX_SUFFIX):
+        index = AudioIndex.load(files, storage_options=storage_options)
+    else:
+        index = build_with_progress(files, workers=workers, storage_options=storage_options)
     summary = summarize(index, sr=sr, samples_per_frame=samples_per_frame)
     _print(summary)
-    summary["left_out"] = {} if files.endswith(INDEX_SUFFIX) else show_left_out(files)
+    summary["left_out"] = {} if files.endswith(INDEX_SUFFIX) else show_left_out(files, storage_options)
     if not summary["files"]:
         raise FlowmoDataError(f"{files}: none of {counted(len(index), 'file')} can be read")
     if json_path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import operator
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.context import get_spawning_popen
 from typing import Any, SupportsIndex
 
@@ -22,7 +22,7 @@ from flowmo_data.epochs.sharding import current_shard
 from flowmo_data.errors import AudioFileError, NoReadableFileError
 from flowmo_data.runtime.epoch_clock import EpochClock
 from flowmo_data.runtime.ranks import current_rank
-from flowmo_data.runtime.threads import ordered_map
+from flowmo_data.runtime.threads import closed_after, ordered_map
 from flowmo_data.sources import Exclude
 from flowmo_data.tracks.index import AudioIndex
 
@@ -58,6 +58,8 @@ class AudioFrameDataset(Dataset[Any]):
         transform: a function of the frame (with `return_info`, of the dictionary) that returns what to give, or None to
             reject the frame: then another comes in its place, as for an unreadable one.
         return_info: give dictionaries; see `StreamingAudioDataset`.
+        storage_options: options of fsspec for URLs; see `StreamingAudioDataset`.
+        max_buffered_bytes: bytes of remote files that a worker holds.
 
     Raises:
         OptionError: an option has an invalid value.
@@ -88,6 +90,8 @@ class AudioFrameDataset(Dataset[Any]):
         dtype: torch.dtype = torch.float32,
         transform: Callable[[Any], Any] | None = None,
         return_info: bool = False,
+        storage_options: Mapping[str, Any] | None = None,
+        max_buffered_bytes: int = 1 << 28,
     ) -> None:
         self.options = Options(
             sr=sr,
@@ -105,10 +109,13 @@ class AudioFrameDataset(Dataset[Any]):
             dtype=dtype,
             transform=transform,
             return_info=return_info,
+            max_buffered_bytes=max_buffered_bytes,
             shuffle=False,
         )
         self._error_log = ErrorLog(self.options)
-        self._stream = open_indexed_stream(index, self.options, self._error_log, exclude=exclude)
+        self._stream = open_indexed_stream(
+            index, self.options, self._error_log, exclude=exclude, storage_options=storage_options
+        )
         self._frame_reader = FrameReader(self.options, self._stream, self._error_log)
         self._clock = EpochClock()
         self._rank_and_world_size: tuple[int, int] | None = None  # of the parent, in a spawned worker
@@ -165,11 +172,12 @@ class AudioFrameDataset(Dataset[Any]):
         rank, world_size = self._ranks()
         epoch = self._clock.upcoming(rank)
         self._error_log.begin_accesses(epoch, current_shard(rank, world_size))
-        work = zip((self._stream.span(place, epoch) for place in places), slots, strict=True)
         threads = min(self.options.decode_threads, len(places) - 1)  # a single frame needs no thread
         try:
-            decoded = ordered_map(self._frame_reader.decoded, work, threads=threads)
-            return [self._frame_reader.finished(each, epoch) for each in decoded]
+            with closed_after(self._stream.spans_at(places, epoch)) as spans:
+                work = zip(spans, slots, strict=True)
+                decoded = ordered_map(self._frame_reader.decoded, work, threads=threads)
+                return [self._frame_reader.finished(each, epoch) for each in decoded]
         finally:
             self._error_log.write_accesses(epoch)
 

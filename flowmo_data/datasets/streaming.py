@@ -21,7 +21,7 @@ from flowmo_data.epochs.sharding import current_shard
 from flowmo_data.errors import AudioFileError
 from flowmo_data.runtime.epoch_clock import EpochClock
 from flowmo_data.runtime.ranks import Place, current_rank, place_of
-from flowmo_data.runtime.threads import ordered_map
+from flowmo_data.runtime.threads import closed_after, ordered_map
 from flowmo_data.sources import Exclude
 
 
@@ -33,9 +33,9 @@ class StreamingAudioDataset(IterableDataset[Any]):
 
     Args:
         files: a folder (searched at all levels for known audio suffixes, without hidden files), a file, a glob, or a
-            sequence of these. Files are sorted by absolute path, without duplicates. Or an `AudioIndex`, or the path of
-            one (`.parquet`): all ranks then get the same number of frames, in an order that does not depend on the
-            number of ranks.
+            sequence of these; paths or URLs of fsspec. They are sorted by absolute path, without duplicates. Or an
+            `AudioIndex`, or the path of one (`.parquet`): all ranks then get the same number of frames, in an order
+            that does not depend on their number.
         sr: sample rate of the emitted audio, Hz.
         samples_per_frame: T, the length of a frame in samples; 196,608 is 4.46 s at 44.1 kHz.
         hop: samples from a frame's start to the next; None for `samples_per_frame`. Fewer: frames overlap. More: gaps.
@@ -48,10 +48,10 @@ class StreamingAudioDataset(IterableDataset[Any]):
         framing: "pad" emits every sample once, with zeros before a file (a random number of them, the phase, so that
             cut points differ from epoch to epoch) and after it. "drop" emits whole frames only, and skips samples
             instead of adding zeros; a file shorter than a frame gives nothing.
-        decoder: "native", "minimp3py", "soundfile", or "auto" for the first of these that is installed.
+        decoder: "native", "minimp3py", "soundfile", or "auto" for the first that is installed.
         decode_threads: threads that decode ahead, in every worker; 0 decodes in the calling thread.
-        exclude: files to leave out: a sequence of paths, or the path of a text file with one path per line (relative to
-            the folder of the text file), as written by `flowmo-data check --quarantine`.
+        exclude: files to leave out: a sequence of paths, or the path of a text file with a path (relative to the text
+            file's folder) on each line, as written by `flowmo-data check --quarantine`.
         on_error: what to do about an unreadable file: "skip" logs one warning and continues, "raise" raises. A function
             is called with the AudioFileError, in the worker, once for each unreadable file; if it returns, the file is
             skipped. `report()` lists the skipped files.
@@ -71,10 +71,12 @@ class StreamingAudioDataset(IterableDataset[Any]):
         remainder: with an index, if ranks do not divide an epoch's frames evenly: "drop" leaves the last frames out,
             "repeat" emits some frames twice.
         limit: with an index, emit only this many frames on all ranks together: evenly spaced, the same in every epoch.
+        storage_options: options of fsspec for URLs, `{"anon": True}`; for several protocols, `{"s3": {"anon": True}}`.
+        max_buffered_bytes: bytes of remote files that a worker holds. To not exceed this, it shuffles fewer frames.
         rank: rank of this process in the job. If omitted, it is looked up when iteration starts: in torch.distributed
             if that is initialised, else in RANK and WORLD_SIZE in the environment, else it is 0 of 1. It is also 0 of 1
             in a loader from `accelerator.prepare`, which shards by itself.
-        world_size: number of ranks; give it together with `rank` or not at all.
+        world_size: number of ranks; given together with `rank` or not at all.
 
     Raises:
         OptionError: an option has an invalid value.
@@ -109,35 +111,25 @@ class StreamingAudioDataset(IterableDataset[Any]):
         repeat: bool = False,
         remainder: str = "drop",
         limit: int | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+        max_buffered_bytes: int = 1 << 28,
         rank: int | None = None,
         world_size: int | None = None,
     ) -> None:
         self.options = Options(
-            sr=sr,
-            samples_per_frame=samples_per_frame,
-            hop=hop,
-            shuffle_buffer_size=shuffle_buffer_size,
-            channels=channels,
-            shuffle=shuffle,
-            seed=seed,
-            framing=framing,
-            decoder=choose_decoder(decoder),
-            decode_threads=decode_threads,
-            on_error=on_error,
-            on_other_rate=on_other_rate,
-            dtype=dtype,
-            transform=transform,
-            return_info=return_info,
-            batch_size=batch_size,
-            repeat=repeat,
-            remainder=remainder,
-            limit=limit,
-        )
+            sr=sr, samples_per_frame=samples_per_frame, hop=hop, shuffle_buffer_size=shuffle_buffer_size,
+            channels=channels, shuffle=shuffle, seed=seed, framing=framing, decoder=choose_decoder(decoder),
+            decode_threads=decode_threads, on_error=on_error, on_other_rate=on_other_rate, dtype=dtype,
+            transform=transform, return_info=return_info, batch_size=batch_size, repeat=repeat, remainder=remainder,
+            limit=limit, max_buffered_bytes=max_buffered_bytes,
+        )  # fmt: skip
         if (rank, world_size) != (None, None):
             Shard(*current_rank(rank, world_size))
         self._rank, self._world_size = rank, world_size
         self._error_log = ErrorLog(self.options)
-        self.stream = open_stream(files, self.options, self._error_log, exclude=exclude)
+        self.stream = open_stream(
+            files, self.options, self._error_log, exclude=exclude, storage_options=storage_options
+        )
         self._frame_reader = FrameReader(self.options, self.stream, self._error_log)
         self._clock = EpochClock()
         self._frozen = False
@@ -197,8 +189,11 @@ class StreamingAudioDataset(IterableDataset[Any]):
     def _frames(self, progress: Progress, shard: Shard, slots: Slots) -> Generator[Item, None, tuple[Progress, bool]]:
         """Emit each frame that is left in an epoch; return the progress, and whether any frame was emitted."""
         has_emitted = False
-        work = zip(self.spans(progress, shard), slots, strict=False)
-        with self._error_log.epoch(progress.epoch, shard, self._clock.iteration, is_resumed=progress.handed_out > 0):
+        with (
+            closed_after(self.spans(progress, shard)) as spans,
+            self._error_log.epoch(progress.epoch, shard, self._clock.iteration, is_resumed=progress.handed_out > 0),
+        ):
+            work = zip(spans, slots, strict=False)
             for decoded in ordered_map(self._frame_reader.decoded, work, threads=self.options.decode_threads):
                 progress = replace(progress, handed_out=progress.handed_out + 1)
                 self._progress = progress

@@ -9,15 +9,16 @@ from itertools import islice
 from typing import Any
 
 from flowmo_data.epochs.error_log import ErrorLog
+from flowmo_data.epochs.fetching import held_by, opened_ahead
 from flowmo_data.epochs.framing import frame_starts
 from flowmo_data.epochs.options import Options
 from flowmo_data.epochs.progress import VERSION, Layout, Position, Progress, check_state, deal_batches
 from flowmo_data.epochs.randomness import Purpose, random_below, random_bits
 from flowmo_data.epochs.sharding import Shard, deal, epoch_order
-from flowmo_data.epochs.shuffle_buffer import shuffled
+from flowmo_data.epochs.shuffle_buffer import shuffled, shuffled_within
 from flowmo_data.epochs.span import Span
 from flowmo_data.errors import AudioFileError, NoReadableFileError, OptionError, StateError
-from flowmo_data.sources import Source, Sources
+from flowmo_data.sources import Source, Sources, held_whole, source_at
 from flowmo_data.tracks.track import Timeline, Track, at_sample_rate, open_track
 
 logger = logging.getLogger(__name__)
@@ -79,7 +80,12 @@ class FileStream:
         if options.shuffle:
             assert options.shuffle_buffer_size is not None
             bits = random_bits(options.seed, epoch, Purpose.SPAN_ORDER, shard.index)
-            spans = shuffled(spans, buffer_size=options.shuffle_buffer_size, bits=bits)
+            if self._sources.has_urls:
+                most = options.max_buffered_bytes // 2
+                size = options.shuffle_buffer_size
+                spans = shuffled_within(spans, buffer_size=size, bits=bits, holds=held_by, most=most)
+            else:
+                spans = shuffled(spans, buffer_size=options.shuffle_buffer_size, bits=bits)
         return islice(spans, progress.handed_out, None)
 
     def after(self, progress: Progress) -> Progress:
@@ -125,6 +131,7 @@ class FileStream:
             "num_files": len(self._sources),
             "files": self._sources.fingerprint,
             **self._options.order(),
+            **({"max_buffered_bytes": self._options.max_buffered_bytes} if self._sources.has_urls else {}),
             "world_size": world_size,
             "num_workers": num_workers,
         }
@@ -173,10 +180,12 @@ class FileStream:
     def _open(self, mine: Iterable[int], order: Iterable[int], epoch: int) -> Iterator[tuple[int, Timeline]]:
         """Yield the readable files of `mine`. If there is none, try all other files, and raise if all are bad."""
         tried = num_read = 0
-        for index in mine:
+        for index, track in self._tracks(mine):
             tried += 1
             try:
-                timeline = as_wanted(self._track(index), self._options, self._error_log, epoch)
+                if isinstance(track, AudioFileError):
+                    raise track
+                timeline = as_wanted(track, self._options, self._error_log, epoch)
             except AudioFileError as error:
                 self._error_log.refuse(error, epoch)
             else:
@@ -185,8 +194,22 @@ class FileStream:
         if tried and not num_read:
             self._check_some_readable(order)
 
+    def _tracks(self, indices: Iterable[int]) -> Iterator[tuple[int, Track | AudioFileError]]:
+        """Yield the track of each file, or the error why there is none."""
+        if self._sources.has_urls:
+            yield from opened_ahead(indices, self._source, self._options.max_buffered_bytes)
+            return
+        for index in indices:
+            try:
+                yield index, self._track(index)
+            except AudioFileError as error:
+                yield index, error
+
+    def _source(self, index: int) -> Source:
+        return source_at(self._sources[index], self._sources.store)
+
     def _track(self, index: int) -> Track:
-        return open_track(Source.at(self._sources[index]))
+        return open_track(held_whole(self._source(index)))
 
     def _check_some_readable(self, order: Iterable[int]) -> None:
         """Raise if all files are bad. Other shards report their own files."""

@@ -12,7 +12,7 @@ for any number of ranks and workers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import count
@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flowmo_data.epochs.error_log import ErrorLog
+from flowmo_data.epochs.fetching import with_bytes_ahead
 from flowmo_data.epochs.framing import jittered_starts
 from flowmo_data.epochs.from_files import as_wanted
 from flowmo_data.epochs.options import Options
@@ -31,6 +32,7 @@ from flowmo_data.epochs.randomness import Purpose, random_below, random_bits
 from flowmo_data.epochs.sharding import Shard, worker_quotas
 from flowmo_data.epochs.span import Span
 from flowmo_data.errors import AudioFileError, NoReadableFileError, OptionError
+from flowmo_data.sources import is_url
 from flowmo_data.tracks.index import AudioIndex
 from flowmo_data.tracks.track import at_sample_rate
 
@@ -111,6 +113,17 @@ class IndexedStream:
 
     def spans(self, progress: Progress, shard: Shard, frames_per_turn: int | None) -> Iterator[Span]:
         """See `Stream.spans`. The first span is found as fast as any other."""
+        return self._with_bytes(self._spans(progress, shard, frames_per_turn))
+
+    def spans_at(self, places: Iterable[int], epoch: int) -> Iterator[Span]:
+        """Return the frames at some places in an epoch's order."""
+        return self._with_bytes(self.span(place, epoch) for place in places)
+
+    def _with_bytes(self, spans: Iterator[Span]) -> Iterator[Span]:
+        """Return spans, with their bytes if these are remote."""
+        return with_bytes_ahead(spans, self._options.max_buffered_bytes) if is_url(self.index.root) else spans
+
+    def _spans(self, progress: Progress, shard: Shard, frames_per_turn: int | None) -> Iterator[Span]:
         if shard.index == 0:
             self.report_bad_files(progress.epoch)
         num_frames = len(self.plan(progress.epoch))

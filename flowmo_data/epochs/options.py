@@ -47,6 +47,7 @@ class Options:
     remainder: str = "drop"
     limit: int | None = None
     jitter: bool = False
+    max_buffered_bytes: int = 1 << 28
 
     def __post_init__(self) -> None:
         self._check_number("sr", 1, "a sample rate in Hz, for example 44100")
@@ -62,6 +63,12 @@ class Options:
             )
         self._check_number("seed", 0, "the seed of all randomness", most=math.inf)
         self._check_number("decode_threads", 0, "threads that decode ahead; 0 decodes in the calling thread")
+        self._check_number(
+            "max_buffered_bytes",
+            1 << 20,
+            "bytes of remote files that a worker holds; 268435456 is 256 MiB",
+            most=math.inf,
+        )
         if self.batch_size is not None:
             self._check_number("batch_size", 1, "frames in a batch; None emits frames")
         if self.channels not in (1, 2):
@@ -100,7 +107,7 @@ class Options:
         """Return the options that determine the frames and their order, as JSON holds them."""
         free = {
             "decoder", "decode_threads", "on_error", "dtype", "transform", "return_info", "channels", "batch_size",
-            "jitter",
+            "jitter", "max_buffered_bytes",
         }  # fmt: skip
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in free}
 

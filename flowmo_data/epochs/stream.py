@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TypeGuard
+from collections.abc import Mapping
+from typing import Any, TypeGuard
 
 from flowmo_data import sources
 from flowmo_data.epochs.error_log import ErrorLog
@@ -21,7 +22,12 @@ _MAKE_ONE = "flowmo-data index FOLDER -o corpus.parquet"
 
 
 def open_stream(
-    files: Files, options: Options, error_log: ErrorLog, *, exclude: sources.Exclude | None = None
+    files: Files,
+    options: Options,
+    error_log: ErrorLog,
+    *,
+    exclude: sources.Exclude | None = None,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> Stream:
     """Return the stream of `files`, without the files in `exclude`.
 
@@ -30,11 +36,12 @@ def open_stream(
         OptionError: an option needs an index.
     """
     if _is_index(files):
-        return open_indexed_stream(files, options, error_log, exclude=exclude)
+        return open_indexed_stream(files, options, error_log, exclude=exclude, storage_options=storage_options)
     if isinstance(files, (list, tuple)) and any(str(each).endswith(INDEX_SUFFIX) for each in files):
         raise FilesError(f"files={files!r}: an index cannot be part of a list; give its path, or an AudioIndex")
     assert not isinstance(files, AudioIndex)
-    excluded = sources.excluded_paths(exclude)
+    store = sources.Store(storage_options)
+    excluded = sources.excluded_paths(exclude, store)
     if options.shuffle_buffer_size is None:
         raise OptionError(
             f"shuffle_buffer_size=None shuffles all frames of an epoch, which needs an index ({_MAKE_ONE}); give one, "
@@ -45,7 +52,7 @@ def open_stream(
             f"limit={options.limit}: the frames are spread evenly over all files, which needs an index ({_MAKE_ONE}); "
             "give one, or leave out limit"
         )
-    return FileStream(sources.find_sources(files, excluded=excluded), options, error_log)
+    return FileStream(sources.find_sources(files, excluded=excluded, store=store), options, error_log)
 
 
 def open_indexed_stream(
@@ -54,6 +61,7 @@ def open_indexed_stream(
     error_log: ErrorLog,
     *,
     exclude: sources.Exclude | None = None,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> IndexedStream:
     """Return the stream of an index, without the files in `exclude`.
 
@@ -66,9 +74,12 @@ def open_indexed_stream(
             f"index={index!r}: frames have numbers only if the lengths of all files are known, which needs an index; "
             f"make one: {_MAKE_ONE}, or AudioIndex.build(FOLDER)"
         )
-    loaded = index if isinstance(index, AudioIndex) else AudioIndex.load(index)
-    excluded = sources.excluded_paths(exclude)
-    return IndexedStream(loaded.without(excluded) if excluded else loaded, options, error_log)
+    if not isinstance(index, AudioIndex):
+        index = AudioIndex.load(index, storage_options=storage_options)
+    elif storage_options is not None:
+        index = AudioIndex(index.table, index.root, storage_options)
+    excluded = sources.excluded_paths(exclude, index.store)
+    return IndexedStream(index.without(excluded) if excluded else index, options, error_log)
 
 
 def _is_index(files: object) -> TypeGuard[AudioIndex | str | os.PathLike[str]]:

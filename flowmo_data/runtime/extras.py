@@ -12,6 +12,8 @@ _INSTALL = {
     "matplotlib": "pip install 'flowmo_data[plot]'",
     "minimp3py": "CFLAGS='-O3 -march=native' pip install 'flowmo_data[minimp3py]'",
     "torchcodec": "pip install 'flowmo_data[torchcodec]', and FFmpeg",
+    "fsspec": "pip install 'flowmo_data[remote]'",
+    "aiohttp": "pip install 'flowmo_data[remote]'",
     "pyarrow": "pip install 'flowmo_data[index]'",
 }
 

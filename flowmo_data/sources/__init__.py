@@ -2,16 +2,29 @@
 
 from flowmo_data.sources.excluding import Exclude, excluded_paths
 from flowmo_data.sources.listing import Files, Sources, find_left_out, find_sources
-from flowmo_data.sources.source import Source, Stamp, file_error
+from flowmo_data.sources.local_file import LocalFile, file_error
+from flowmo_data.sources.opening import held_whole, indexed_source, source_at
+from flowmo_data.sources.paths import is_url
+from flowmo_data.sources.remote_file import RemoteFile
+from flowmo_data.sources.source import OpenedSource, Source, Stamp
+from flowmo_data.sources.store import Store
 
 __all__ = [
     "Exclude",
     "Files",
+    "LocalFile",
+    "OpenedSource",
+    "RemoteFile",
     "Source",
     "Sources",
     "Stamp",
+    "Store",
     "excluded_paths",
     "file_error",
     "find_left_out",
     "find_sources",
+    "held_whole",
+    "indexed_source",
+    "is_url",
+    "source_at",
 ]

@@ -77,12 +77,18 @@ def _kind(entry: os.DirEntry[str]) -> str:
         if entry.is_dir():
             return "folder"
         if entry.is_file():
-            return "audio" if is_audio else _UNREAD if name.endswith(UNREAD_SUFFIXES) else ""
+            return kind_of_name(name)
         if entry.is_symlink() and not os.path.exists(entry.path):
             return _DANGLING  # to a file or, whatever its name, to a folder
     except OSError as error:
         return f"it cannot be accessed ({error.strerror})"
     return _NO_FILE if is_audio else ""
+
+
+def kind_of_name(name: str) -> str:
+    """Return "audio", the reason to leave a file out that may be audio, or "" for any other, by a file's name."""
+    name = name.lower()
+    return "audio" if name.endswith(AUDIO_SUFFIXES) else _UNREAD if name.endswith(UNREAD_SUFFIXES) else ""
 
 
 def summary(left_out: Mapping[str, str]) -> str:

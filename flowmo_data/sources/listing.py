@@ -14,16 +14,20 @@ import numpy as np
 
 from flowmo_data.errors import FilesError, FilesNotFoundError, FilesTypeError
 from flowmo_data.sources.excluding import warn_if_nothing_is_excluded
-from flowmo_data.sources.folders import AUDIO_SUFFIXES, summary, walk_folder
+from flowmo_data.sources.folders import AUDIO_SUFFIXES, kind_of_name, summary, walk_folder
+from flowmo_data.sources.paths import absolute, is_url, split_url
+from flowmo_data.sources.store import Entry, Store
 
 logger = logging.getLogger(__name__)
 
+_NO_FILE = f"no file in it ends in {', '.join(AUDIO_SUFFIXES)}"
+
 Files = Union[str, "os.PathLike[str]", Sequence[Union[str, "os.PathLike[str]"]]]
-"""A folder, a file, a glob, or a sequence of these."""
+"""A folder, a file, a glob, or a sequence of these; each a path or a URL."""
 
 
 class Sources(Sequence[str]):
-    """An ordered list of any number of paths, in two buffers.
+    """An ordered list of any number of paths or URLs, in two buffers, and the access to URLs.
 
     A million `str` objects would cost 100 MB in every worker. Each access changes an object's reference count, and so
     copies the memory page that a forked worker shares with its parent.
@@ -33,7 +37,8 @@ class Sources(Sequence[str]):
     ['/a/one.mp3', '/a/two.mp3']
     """
 
-    def __init__(self, paths: Iterable[str]) -> None:
+    def __init__(self, paths: Iterable[str], store: Store | None = None) -> None:
+        self.store = store
         encoded = sorted({os.fsencode(path) for path in paths})
         self._bytes = b"".join(encoded)
         self._ends = np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)))
@@ -55,6 +60,11 @@ class Sources(Sequence[str]):
         return os.fsdecode(self._bytes[start : int(self._ends[index])])
 
     @cached_property
+    def has_urls(self) -> bool:
+        """Whether any of them is a URL."""
+        return any(is_url(self[index]) for index in range(len(self))) if b"://" in self._bytes else False
+
+    @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits that are different for other lists of paths."""
         digest = blake2b(self._bytes, digest_size=8)
@@ -62,21 +72,23 @@ class Sources(Sequence[str]):
         return digest.hexdigest()
 
 
-def find_sources(files: Files, *, excluded: Collection[str] = ()) -> Sources:
+def find_sources(files: Files, *, excluded: Collection[str] = (), store: Store | None = None) -> Sources:
     """Return all files that `files` names, sorted by path, without duplicates. Log in one line what is left out.
 
     Args:
         files: a folder (searched at all levels for `AUDIO_SUFFIXES`, without names that start with a dot), a file
             (with any name), a glob (`**` for all levels), or a sequence of these.
         excluded: absolute paths to leave out.
+        store: access to URLs; None for access without options.
 
     Raises:
         FilesTypeError: `files`, or an entry in it, is not a path.
         FilesNotFoundError: an entry does not exist, or no audio file is found.
     """
     left_out: dict[str, str] = {}
-    found = Sources(_found(files, left_out))
-    sources = Sources(path for path in found if path not in excluded) if excluded else found
+    store = store or Store()
+    found = Sources(_found(files, left_out, store), store)
+    sources = Sources((path for path in found if path not in excluded), store) if excluded else found
     warn_if_nothing_is_excluded(excluded, len(found) - len(sources))
     left_out = {path: reason for path, reason in left_out.items() if path not in excluded}
     if left_out:
@@ -87,24 +99,24 @@ def find_sources(files: Files, *, excluded: Collection[str] = ()) -> Sources:
     return sources
 
 
-def find_left_out(files: Files) -> dict[str, str]:
+def find_left_out(files: Files, *, store: Store | None = None) -> dict[str, str]:
     """Return what `find_sources` leaves out of folders, though it may be audio: the reasons, by path."""
     left_out: dict[str, str] = {}
-    for _ in _found(files, left_out):
+    for _ in _found(files, left_out, store or Store()):
         pass
     return dict(sorted(left_out.items()))
 
 
-def _found(files: Files, left_out: dict[str, str]) -> Iterator[str]:
+def _found(files: Files, left_out: dict[str, str], store: Store) -> Iterator[str]:
     """Yield the absolute paths of all files that `files` names."""
     entries = [files] if isinstance(files, (str, os.PathLike)) else files
     if not isinstance(entries, Iterable) or isinstance(entries, (bytes, dict)):
         raise FilesTypeError(_wrong_type(files))
     for entry in entries:
-        yield from _expand(entry, left_out)
+        yield from _expand(entry, left_out, store)
 
 
-def _expand(entry: object, left_out: dict[str, str]) -> Iterator[str]:
+def _expand(entry: object, left_out: dict[str, str], store: Store) -> Iterator[str]:
     """Yield the absolute paths of the files that one entry names."""
     if not isinstance(entry, (str, os.PathLike)):
         raise FilesTypeError(_wrong_type(entry))
@@ -113,12 +125,13 @@ def _expand(entry: object, left_out: dict[str, str]) -> Iterator[str]:
         raise FilesTypeError(_wrong_type(entry))
     if not path:
         raise FilesNotFoundError("files='': an empty path; name a folder, a file or a glob ('.' is the current folder)")
-    absolute = os.path.abspath(path)
-    if os.path.isfile(absolute):
-        yield absolute
-    elif os.path.isdir(absolute):
-        no_file = f"no file in it ends in {', '.join(AUDIO_SUFFIXES)}"
-        yield from _or_raise(walk_folder(absolute, left_out), path, no_file, left_out)
+    place = absolute(path)
+    if is_url(path):
+        yield from _expand_url(place, left_out, store)
+    elif os.path.isfile(place):
+        yield place
+    elif os.path.isdir(place):
+        yield from _or_raise(walk_folder(place, left_out), path, _NO_FILE, left_out)
     elif glob.has_magic(path):
         matches = map(os.path.abspath, glob.iglob(path, recursive=True))
         found = (
@@ -126,8 +139,36 @@ def _expand(entry: object, left_out: dict[str, str]) -> Iterator[str]:
         )
         yield from _or_raise(found, path, "no file matches it", left_out)
     else:
-        _check_accessible(path, absolute)
-        raise FilesNotFoundError(f"files={path!r}: there is no such file or folder (looked for {absolute})")
+        _check_accessible(path, place)
+        raise FilesNotFoundError(f"files={path!r}: there is no such file or folder (looked for {place})")
+
+
+def _expand_url(url: str, left_out: dict[str, str], store: Store) -> Iterator[str]:
+    """Yield the URLs of the objects that a URL names: an object, a folder or a glob."""
+    is_folder = store.is_folder(url)
+    if is_folder is False:
+        yield url
+    elif is_folder:
+        yield from _or_raise(_audio(store.below(url), left_out), url, _NO_FILE, left_out)
+    elif glob.has_magic(split_url(url).path):
+        matches = (entry for entry in store.matching(url) if not _is_hidden(entry.name))
+        yield from _or_raise((entry.url for entry in matches), url, "no object matches it", left_out)
+    else:
+        raise FilesNotFoundError(f"files={url!r}: there is no such object or folder")
+
+
+def _audio(entries: Iterable[Entry], left_out: dict[str, str]) -> Iterator[str]:
+    """Yield the URLs of the audio below a folder, as `walk_folder` yields paths."""
+    for entry in entries:
+        kind = "" if _is_hidden(entry.name) else kind_of_name(entry.name)
+        if kind == "audio":
+            yield entry.url
+        elif kind:
+            left_out[entry.url] = kind
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in name.split("/"))
 
 
 def _or_raise(found: Iterator[str], path: str, reason: str, left_out: Mapping[str, str]) -> Iterator[str]:

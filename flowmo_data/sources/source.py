@@ -1,30 +1,17 @@
-"""A closed file, and the only place that reads its bytes."""
+"""A closed file, local or in a store, and its state."""
 
 from __future__ import annotations
 
+import io
 import os
-import stat
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from hashlib import blake2b
+from typing import TYPE_CHECKING, Protocol
 
-from flowmo_data.errors import AudioFileError, FlowmoDataError, shown
-from flowmo_data.runtime.resources import SHORT_OF, out_of
+from flowmo_data.errors import AudioFileError
 
-_SAMPLE_BYTES = 4_096
-_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | getattr(os, "O_CLOEXEC", 0)
-"""without O_NONBLOCK, opening a pipe would wait for a writer; for files, it has no effect"""
-
-_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
-
-
-def file_error(path: str, error: OSError) -> FlowmoDataError:
-    """Return the error for an OSError at a file: this file is bad, or no file can be opened now.
-
-    A bad file is skipped. If no file can be opened, skipping would lose one good file after the other.
-    """
-    if error.errno in SHORT_OF:
-        return out_of(shown(path), error)
-    return AudioFileError.of(path, error.strerror or str(error))
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,38 +21,23 @@ class Stamp:
     size: int
     """bytes"""
     mtime_ns: int
-    """time of the last change, nanoseconds since 1970"""
+    """time of the last change, nanoseconds since 1970; 0 if a store does not give it"""
     digest: int
-    """hash of its first, middle and last 4 KiB. It decides where only the time differs: file systems round times (to
-    100 ns, 10 ms or 2 s), some copies do not keep them, and `touch` changes no byte"""
+    """a local file: hash of its first, middle and last 4 KiB. It decides where only the time differs: file systems
+    round times (to 100 ns, 10 ms or 2 s), some copies do not keep them, and `touch` changes no byte. An object in a
+    store: hash of its etag, or else of its time"""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A closed file. It is opened for every read, so no descriptor is held between reads or crosses a fork."""
+class Source(Protocol):
+    """A closed file. It is opened for every read, so nothing open is held between reads or crosses a fork."""
 
-    path: str
-    """absolute path"""
-    stamp: Stamp
-    """the file's state at first sight; a read finds the same state or raises"""
-    indexed: bool = False
-    """True if the file was first seen when it was indexed, and not just now"""
+    @property
+    def path(self) -> str:
+        """Absolute path, or URL."""
 
-    @classmethod
-    def at(cls, path: str) -> Source:
-        """Return the file at `path` in its current state.
-
-        Raises:
-            AudioFileError: its state cannot be read.
-        """
-        descriptor = _open(path)
-        try:
-            status = os.fstat(descriptor)
-            return cls(path, Stamp(status.st_size, status.st_mtime_ns, _digest(descriptor, status.st_size)))
-        except OSError as error:
-            raise file_error(path, error) from error
-        finally:
-            os.close(descriptor)
+    @property
+    def stamp(self) -> Stamp:
+        """The file's state at first sight; a read finds the same state or raises."""
 
     def read(self, start: int, stop: int) -> bytes:
         """Return the bytes `[start, stop)`; fewer if the file ends before `stop`.
@@ -74,76 +46,75 @@ class Source:
             AudioFileError: the file cannot be read, or has changed since it was first seen.
             ResourceError: no file can be opened.
         """
-        descriptor = self.open()
-        try:
-            data = _read_all(descriptor, start, min(stop, self.stamp.size))
-            self._check(descriptor)  # after the read, to notice a change during it
-        except OSError as error:
-            raise file_error(self.path, error) from error
-        finally:
-            os.close(descriptor)
-        if len(data) < min(stop, self.stamp.size) - start:
-            raise AudioFileError.of(self.path, f"cannot be read past byte {start + len(data)}")
-        return data
 
-    def open(self) -> int:
-        """Return a descriptor of the file, for the caller to close.
+    def fetch(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Get bytes ahead of their use, if that saves time, and keep them for `read`. A failure is raised by `read`."""
+
+    def open(self) -> int | OpenedSource:
+        """Return a descriptor of a local file, or a file object for any other, for the caller to close.
 
         Raises:
             AudioFileError: the file cannot be opened.
             ResourceError: no file can be opened.
         """
-        return _open(self.path)
 
     def check_unchanged(self) -> None:
-        """Raise `AudioFileError` if the file is gone or has changed."""
-        descriptor = self.open()
+        """Raise `AudioFileError` if the file is gone or has changed, and reads of it have not checked that."""
+
+
+class OpenedSource(io.RawIOBase):
+    """A file that is not local, as a file object for libsndfile.
+
+    libsndfile calls it from C, where an exception would be printed and lost. So bytes that cannot be read are the end
+    of the file, and whoever reads asks for `failure` afterwards.
+    """
+
+    def __init__(self, read: Callable[[int, int], bytes], size: int) -> None:
+        super().__init__()
+        self._read, self._size, self._position = read, size, 0
+        self.failure: AudioFileError | None = None
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Move to another position, and return it."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = max(base + offset, 0)
+        return self._position
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        """Read the next bytes; return their number, 0 at the end or after a failure."""
+        out = memoryview(buffer).cast("B")
+        data = self.pread(len(out), self._position)
+        out[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def pread(self, count: int, offset: int, /) -> bytes:
+        """Return the next bytes from an offset on, at most `count`; none at the end or after a failure."""
+        if self.failure is not None:
+            return b""
         try:
-            self._check(descriptor)
-        except OSError as error:
-            raise file_error(self.path, error) from error
-        finally:
-            os.close(descriptor)
-
-    def _check(self, descriptor: int) -> None:
-        """Raise `AudioFileError` if an open file is not in the state of first sight."""
-        status = os.fstat(descriptor)
-        is_as_long = status.st_size == self.stamp.size
-        if is_as_long and status.st_mtime_ns == self.stamp.mtime_ns:
-            return
-        if is_as_long and _digest(descriptor, status.st_size) == self.stamp.digest:
-            return
-        now = "the same size" if is_as_long else f"{status.st_size} bytes"
-        when, advice = "while it was in use", "do not change files while they are streamed"
-        if self.indexed:
-            when, advice = "since it was indexed", "run flowmo-data index again"
-        raise AudioFileError.of(self.path, f"changed {when} ({self.stamp.size} bytes before, {now} now); {advice}")
+            return self._read(offset, offset + count)
+        except AudioFileError as error:
+            self.failure = error
+            return b""
 
 
-def _open(path: str) -> int:
-    """Return a descriptor of the file at `path`, for the caller to close. It never waits, not even for a pipe."""
-    try:
-        descriptor = os.open(path, _FLAGS)
-        mode = os.fstat(descriptor).st_mode
-    except OSError as error:
-        raise file_error(path, error) from error
-    if not stat.S_ISREG(mode):
-        os.close(descriptor)
-        raise AudioFileError.of(path, f"it is {_KINDS.get(stat.S_IFMT(mode), 'no file')}, not a file with audio")
-    return descriptor
-
-
-def _digest(descriptor: int, size: int) -> int:
-    """Return a hash of a file's first, middle and last bytes: 64 bits, signed, for a column of an index."""
-    digest = blake2b(digest_size=8)
-    for start in sorted({0, max(size - _SAMPLE_BYTES, 0) // 2, max(size - _SAMPLE_BYTES, 0)}):
-        digest.update(_read_all(descriptor, start, min(start + _SAMPLE_BYTES, size)))
-    return int.from_bytes(digest.digest(), "big", signed=True)
-
-
-def _read_all(descriptor: int, start: int, stop: int) -> bytes:
-    """Return the bytes `[start, stop)`. One `pread` may give fewer than the file has, and does past 2 GB."""
-    data = os.pread(descriptor, max(stop - start, 0), start)
-    while start + len(data) < stop and (more := os.pread(descriptor, stop - start - len(data), start + len(data))):
-        data += more
-    return data
+def changed(path: str, before: Stamp, now: Stamp, *, indexed: bool) -> AudioFileError:
+    """Return the error for a file that is not in the state of first sight."""
+    is_now = "the same size" if now.size == before.size else f"{now.size} bytes"
+    when, advice = "while it was in use", "do not change files while they are streamed"
+    if indexed:
+        when, advice = "since it was indexed", "run flowmo-data index again"
+    return AudioFileError.of(path, f"changed {when} ({before.size} bytes before, {is_now} now); {advice}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,9 +25,9 @@ class Excerpt:
     first_sample: int = 0
     """number that its first sample has for libsndfile: not 0 if it is cut out of a longer stream"""
 
-    def file(self, descriptor: int) -> ExcerptFile:
-        """Return the excerpt as a file object, which reads through a descriptor but does not close it."""
-        return ExcerptFile(self, descriptor)
+    def file(self, pread: Callable[[int, int], bytes]) -> ExcerptFile:
+        """Return the excerpt as a file object. `pread(count, offset)` reads bytes of the file, at most `count`."""
+        return ExcerptFile(self, pread)
 
 
 class ExcerptFile(io.RawIOBase):
@@ -36,9 +37,9 @@ class ExcerptFile(io.RawIOBase):
     of the file; whoever reads checks afterwards that the file has not changed.
     """
 
-    def __init__(self, excerpt: Excerpt, descriptor: int) -> None:
+    def __init__(self, excerpt: Excerpt, pread: Callable[[int, int], bytes]) -> None:
         super().__init__()
-        self._excerpt, self._descriptor, self._position = excerpt, descriptor, 0
+        self._excerpt, self._pread, self._position = excerpt, pread, 0
         self._length = len(excerpt.head) + excerpt.stop - excerpt.start
 
     def readable(self) -> bool:
@@ -68,7 +69,7 @@ class ExcerptFile(io.RawIOBase):
         wanted = min(len(out) - len(data), max(excerpt.stop - start, 0))
         while wanted:
             try:
-                more = os.pread(self._descriptor, wanted, start)
+                more = self._pread(wanted, start)
             except OSError:
                 break
             if not more:

@@ -6,12 +6,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from flowmo_data.sources import Source
+from flowmo_data.sources import OpenedSource, Source
 from flowmo_data.tracks.excerpt import Excerpt
 
 
@@ -51,16 +52,24 @@ class SoundFilePart:
 @contextmanager
 def open_excerpt(source: Source, excerpt: Excerpt | None) -> Iterator[soundfile.SoundFile]:
     """Open a file, or an excerpt of it. Raises as `SoundFilePart.open`."""
-    descriptor = source.open()
+    file = source.open()
+    if isinstance(file, OpenedSource):
+        try:
+            with soundfile.SoundFile(file if excerpt is None else excerpt.file(file.pread)) as opened:
+                yield opened
+        finally:
+            if file.failure is not None:
+                raise file.failure
+        return
     if excerpt is None:
-        with soundfile.SoundFile(descriptor) as opened:  # closes the descriptor
+        with soundfile.SoundFile(file) as opened:  # closes the descriptor
             yield opened
         return
     try:
-        with soundfile.SoundFile(excerpt.file(descriptor)) as opened:
+        with soundfile.SoundFile(excerpt.file(partial(os.pread, file))) as opened:
             yield opened
     finally:
-        os.close(descriptor)
+        os.close(file)
 
 
 def read_or_zero(opened: soundfile.SoundFile, out: npt.NDArray[np.float32]) -> int:

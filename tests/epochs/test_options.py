@@ -23,6 +23,7 @@ BAD = [
     ("seed", -1, "seed=-1: it must be a whole number of at least 0"),
     ("framing", "crop", "framing='crop': use 'pad' .* or 'drop'"),
     ("decoder", "ffmpeg", "decoder='ffmpeg': there is no such decoder; use one of auto"),
+    ("max_buffered_bytes", 1_000, "max_buffered_bytes=1000: it must be a whole number of at least 1048576: bytes of"),
     ("decode_threads", -1, "decode_threads=-1: it must be a whole number of at least 0"),
     ("on_error", "ignore", "on_error='ignore': use 'skip' .*, 'raise', or a function"),
     ("on_other_rate", "keep", "on_other_rate='keep': use one of 'resample', 'skip', 'raise'"),

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowmo_data.epochs.randomness import Purpose, random_bits
-from flowmo_data.epochs.shuffle_buffer import shuffled
+from flowmo_data.epochs.shuffle_buffer import shuffled, shuffled_within
 
 
 def shuffle(items, buffer_size, seed=0):
@@ -49,3 +49,42 @@ def test_an_error_in_the_items_comes_through():
 
     with pytest.raises(RuntimeError, match="no more"):
         shuffle(failing(), 10)
+
+
+@given(
+    groups=st.lists(st.tuples(st.integers(1, 12), st.integers(0, 50)), max_size=20),
+    buffer_size=st.integers(1, 40),
+    most=st.integers(50, 200),
+)
+def test_a_buffer_within_a_limit_gives_every_item_once_and_holds_no_more(groups, buffer_size, most):
+    items = [(group, number) for group, (count, _) in enumerate(groups) for number in range(count)]
+    came = []
+
+    def coming():
+        for item in items:
+            came.append(item)
+            yield item
+
+    def emitted():
+        return shuffled_within(
+            coming(),
+            buffer_size=buffer_size,
+            bits=random_bits(0, 0, Purpose.SPAN_ORDER),
+            holds=lambda item: (item[0], groups[item[0]][1]),
+            most=most,
+        )
+
+    left = []
+    for item in emitted():
+        left.append(item)
+        waiting = {group for group, _ in set(came) - set(left) - {came[-1]}}  # the last may wait for others to leave
+        assert sum(groups[group][1] for group in waiting) <= most
+    assert sorted(left) == items
+    assert list(emitted()) == left
+
+
+def test_a_buffer_within_an_ample_limit_is_the_plain_one():
+    items = [(group, number) for group in range(9) for number in range(7)]
+    options = {"buffer_size": 20, "holds": lambda item: (item[0], 1), "most": 9}
+    within = shuffled_within(items, bits=random_bits(0, 0, Purpose.SPAN_ORDER), **options)
+    assert list(within) == list(shuffled(items, buffer_size=20, bits=random_bits(0, 0, Purpose.SPAN_ORDER)))

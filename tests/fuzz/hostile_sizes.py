@@ -62,10 +62,10 @@ def _all_headers() -> bytes:
 
 def measure(path: Path) -> dict[str, Any]:
     """Walk a file; gives seconds of CPU, bytes of memory at most, and reads."""
-    from flowmo_data.sources import Source
+    from flowmo_data.sources import LocalFile
     from flowmo_data.tracks.mpeg import walk
 
-    source, num_reads, num_bytes = Source.at(str(path)), 0, 0
+    source, num_reads, num_bytes = LocalFile.at(str(path)), 0, 0
 
     def read(start: int, stop: int) -> bytes:
         nonlocal num_reads, num_bytes

@@ -71,3 +71,17 @@ def test_no_thread_is_left_behind(leave):
         del results
         gc.collect()
     assert not threads()
+
+
+def test_results_ahead_cost_no_more_than_the_limit():
+    costs = [5, 1, 1, 30, 2, 2, 2, 9, 9]
+    begun = []
+
+    def work(place):
+        begun.append(place)
+        return place
+
+    for place in ordered_map(work, range(9), threads=4, cost=costs.__getitem__, most=10):
+        ahead = range(place + 1, max(begun) + 1)
+        assert len(ahead) <= 1 or sum(costs[each] for each in ahead) <= 10
+    assert sorted(begun) == list(range(9))

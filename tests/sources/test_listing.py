@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flowmo_data import AudioFileError, FilesError, FilesNotFoundError, FilesTypeError, ResourceError
-from flowmo_data.sources import Source, Sources, find_left_out, find_sources
+from flowmo_data.sources import LocalFile, Sources, find_left_out, find_sources
 
 
 @pytest.fixture
@@ -224,7 +224,7 @@ def test_a_million_paths_are_two_buffers():
 
 def test_reading_beyond_the_end_gives_what_there_is(tmp_path):
     (tmp_path / "a").write_bytes(b"0123456789")
-    source = Source.at(str(tmp_path / "a"))
+    source = LocalFile.at(str(tmp_path / "a"))
     assert source.read(3, 6) == b"345"
     assert source.read(8, 20) == b"89"
     assert source.read(20, 30) == b""
@@ -233,7 +233,7 @@ def test_reading_beyond_the_end_gives_what_there_is(tmp_path):
 def test_a_file_that_changed_is_noticed(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"0123456789")
-    source = Source.at(str(path))
+    source = LocalFile.at(str(path))
     path.write_bytes(b"01234")
     with pytest.raises(AudioFileError, match=r"a: changed while it was in use \(10 bytes before, 5 bytes now\)"):
         source.read(0, 4)
@@ -245,14 +245,14 @@ def test_a_file_that_changed_is_noticed(tmp_path):
     with pytest.raises(AudioFileError, match="a: No such file or directory"):
         source.read(0, 4)
     with pytest.raises(AudioFileError, match="No such file or directory"):
-        Source.at(str(path))
+        LocalFile.at(str(path))
 
 
 @pytest.mark.parametrize("size", [0, 1, 10, 4_096, 5_000, 12_288, 100_001])
 def test_a_file_at_another_time_is_told_by_its_bytes(tmp_path, size):
     path, data = tmp_path / "a", os.urandom(size)
     path.write_bytes(data)
-    source = Source.at(str(path))
+    source = LocalFile.at(str(path))
     for time in (1, 1_700_000_001_000_000_000):
         os.utime(path, ns=(time, time))
         assert source.read(0, size) == data
@@ -273,10 +273,10 @@ def test_what_is_no_file_is_refused_at_once(tmp_path):
     (tmp_path / "folder").mkdir()
     for path, reason in ((tmp_path / "pipe", "it is a pipe"), (tmp_path / "folder", "it is a folder")):
         with pytest.raises(AudioFileError, match=f"{reason}, not a file with audio"):
-            Source.at(str(path))
+            LocalFile.at(str(path))
     with pytest.raises(AudioFileError, match="it is a device, not a file with audio"):
-        Source.at("/dev/zero")
+        LocalFile.at("/dev/zero")
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "socket"))
         with pytest.raises(AudioFileError, match="socket: No such device or address"):
-            Source.at(str(tmp_path / "socket"))
+            LocalFile.at(str(tmp_path / "socket"))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any
+from typing import IO, Any
 
 from flowmo_data.errors import FilesError, FilesNotFoundError, IndexVersionError, OptionError
-from flowmo_data.sources import Files
+from flowmo_data.sources import Files, Store
 from flowmo_data.sources.excluding import warn_if_nothing_is_excluded
+from flowmo_data.sources.paths import absolute, folder_of, is_url, joined, relative, resolved
 from flowmo_data.tracks.index.building import build_table
 from flowmo_data.tracks.index.columns import Columns
 from flowmo_data.tracks.index.schema import METADATA_KEY, VERSION, import_pyarrow
@@ -26,8 +28,8 @@ class AudioIndex:
     with `build` or `load`, and give it to `StreamingAudioDataset`.
     """
 
-    def __init__(self, table: Any, root: str) -> None:
-        self.table, self.root = table, root
+    def __init__(self, table: Any, root: str, storage_options: Mapping[str, Any] | None = None) -> None:
+        self.table, self.root, self.store = table, root, Store(storage_options)
 
     @classmethod
     def build(
@@ -38,17 +40,20 @@ class AudioIndex:
         previous: AudioIndex | None = None,
         num_workers: int = 0,
         on_files: Callable[[int, int], None] | None = None,
+        storage_options: Mapping[str, Any] | None = None,
     ) -> AudioIndex:
         """Read the headers of all packets of all files. Nothing is decoded.
 
         Args:
             files: as for `StreamingAudioDataset`: a folder, a file, a glob, or a sequence of these.
-            root: folder that the index's paths are relative to, so that the two can be moved together; None for the
-                folder that holds all files.
+            root: folder, or its URL, that the index's paths are relative to, so that the two can be moved together;
+                None for the folder that holds all files.
             previous: an earlier index; files with the same size and modification time as in it are not read again.
             num_workers: processes that read; 0 reads in this process. They are spawned, so a script that uses them
                 needs its `if __name__ == "__main__":`.
             on_files: called now and then with the number of finished files and the number of all files.
+            storage_options: options for URLs; see `StreamingAudioDataset`. The index keeps them in memory, but does not
+                save them.
 
         Raises:
             FilesError: `files` names nothing, or a file is not under `root`.
@@ -60,27 +65,35 @@ class AudioIndex:
             previous=None if previous is None else previous.table,
             num_workers=num_workers,
             on_files=on_files,
+            store=Store(storage_options),
         )
-        return cls(table, found_root)
+        return cls(table, found_root, storage_options)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, root: str | os.PathLike[str] | None = None) -> AudioIndex:
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        root: str | os.PathLike[str] | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> AudioIndex:
         """Read an index.
 
         Args:
-            path: the Parquet file.
+            path: the Parquet file, or its URL.
             root: the folder that its paths are relative to. None: the folder at its old place relative to the index
                 file, else at its old absolute path.
+            storage_options: options for URLs, of the index and of its files; see `StreamingAudioDataset`.
 
         Raises:
             FilesError: the file is not an index, or has another version, or its folder does not exist.
             MissingPackageError: pyarrow is not installed.
         """
-        path = os.path.abspath(path)
+        path, store = absolute(path), Store(storage_options)
         pa = import_pyarrow()
         make_one = f"make one: flowmo-data index FOLDER -o {path}"
         try:
-            table = pa.parquet.read_table(path)
+            table = pa.parquet.read_table(pa.BufferReader(store.read_all(path)) if is_url(path) else path)
         except FileNotFoundError:
             raise FilesNotFoundError(f"{path}: there is no such index; {make_one}") from None
         except (pa.ArrowException, OSError) as error:
@@ -91,34 +104,40 @@ class AudioIndex:
                 raise FilesError(f"{path}: it is a Parquet file, but not an index; delete it, and {make_one}")
             was = f"{path} is an index of version {metadata['version']}, and this is flowmo_data for version {VERSION}"
             raise IndexVersionError(f"{was}; {make_one}")
-        return cls(table, _find_root(path, metadata, root, table["path"]))
+        return cls(table, _find_root(path, metadata, root, table["path"], store), storage_options)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the index to a Parquet file, first under a temporary name, so that the file is always complete.
+    def save(self, path: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> None:
+        """Write the index to a Parquet file, or to an object at a URL.
+
+        A file is first written under a temporary name, so that it is always complete.
+
+        Args:
+            path: the new file, or its URL.
+            storage_options: options for a URL; None for those of the index.
 
         Raises:
             OptionError: its name does not end in `.parquet`.
             OSError: it cannot be written.
         """
-        path = os.path.abspath(path)
+        path = absolute(path)
         if not path.endswith(INDEX_SUFFIX):
             raise OptionError(f"{path}: the name of an index must end in {INDEX_SUFFIX}")
         metadata = {
             "version": VERSION,
-            "root": os.path.relpath(self.root, os.path.dirname(path)),
+            "root": relative(self.root, folder_of(path)),
             "absolute_root": self.root,
         }
         table = self.table.replace_schema_metadata({METADATA_KEY: json.dumps(metadata).encode()})
+        if is_url(path):
+            buffer = io.BytesIO()
+            _write(table, buffer)
+            store = self.store if storage_options is None else Store(storage_options)
+            store.write(path, buffer.getvalue())
+            return
         unfinished = f"{path}.{os.getpid()}.part"
         try:
             with open(unfinished, "wb") as file:
-                import_pyarrow().parquet.write_table(
-                    table,
-                    file,
-                    compression="zstd",
-                    use_dictionary=["format", "parts.list.element.format"],
-                    column_encoding={"parts.list.element.points.list.element": "DELTA_BINARY_PACKED"},
-                )
+                _write(table, file)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(unfinished, path)
@@ -133,7 +152,7 @@ class AudioIndex:
     @cached_property
     def columns(self) -> Columns:
         """The columns as arrays, and the tracks that they describe."""
-        return Columns(self.table, self.root)
+        return Columns(self.table, self.root, self.store)
 
     def bad_files(self) -> dict[str, str]:
         """Return the reason why each bad file cannot be read, by path."""
@@ -151,11 +170,12 @@ class AudioIndex:
         if isinstance(paths, str):
             raise OptionError(f"paths={paths!r}: give a list of paths, not one")
         names = self.table["path"].to_pylist()
-        kept = [index for index, name in enumerate(names) if os.path.join(self.root, name) not in paths]
+        kept = [index for index, name in enumerate(names) if joined(self.root, name) not in paths]
         warn_if_nothing_is_excluded(paths, len(self) - len(kept))
         if not kept:
             raise FilesNotFoundError(f"{self.root}: all {len(self)} files of the index are excluded")
-        return AudioIndex(self.table.take(import_pyarrow().array(kept)).combine_chunks(), self.root)
+        table = self.table.take(import_pyarrow().array(kept)).combine_chunks()
+        return AudioIndex(table, self.root, self.store.options)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -165,20 +185,35 @@ class AudioIndex:
         return digest.hexdigest()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"table": self.table, "root": self.root}
+        return {"table": self.table, "root": self.root, "store": self.store}
 
 
-def _find_root(path: str, metadata: dict[str, str], root: str | os.PathLike[str] | None, names: Any) -> str:
+def _write(table: Any, file: IO[bytes]) -> None:
+    import_pyarrow().parquet.write_table(
+        table,
+        file,
+        compression="zstd",
+        use_dictionary=["format", "parts.list.element.format"],
+        column_encoding={"parts.list.element.points.list.element": "DELTA_BINARY_PACKED"},
+    )
+
+
+def _find_root(
+    path: str, metadata: dict[str, str], root: str | os.PathLike[str] | None, names: Any, store: Store
+) -> str:
     """Return the first possible folder that contains some of the files."""
     samples = [names[place].as_py() for place in sorted({0, len(names) // 2, len(names) - 1}) if len(names)]
-    candidates = [os.path.normpath(os.path.join(os.path.dirname(path), metadata["root"])), metadata["absolute_root"]]
+    candidates = [resolved(metadata["root"], folder_of(path)), metadata["absolute_root"]]
     if root is not None:
-        candidates = [os.path.abspath(root)]
+        candidates = [absolute(root)]
+    if len(set(candidates)) == 1 and is_url(candidates[0]):
+        return candidates[0]  # there is no choice, and asking the store takes time
     for candidate in candidates:
-        if any(os.path.exists(os.path.join(candidate, sample)) for sample in samples):
+        exists = store.exists if is_url(candidate) else os.path.exists
+        if any(exists(joined(candidate, sample)) for sample in samples):
             return candidate
     for candidate in reversed(candidates):
-        if os.path.isdir(candidate):  # its files may be gone: reading them reports that
+        if is_url(candidate) or os.path.isdir(candidate):  # its files may be gone: reading them reports that
             return candidate
     raise FilesNotFoundError(
         f"{path}: its files are not where they were (looked in {' and '.join(dict.fromkeys(candidates))}); "

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
-from flowmo_data.errors import FilesError
+from flowmo_data.errors import AudioFileError, FilesError
 from flowmo_data.runtime.processes import process_map
-from flowmo_data.sources import Files, find_sources
+from flowmo_data.runtime.threads import ordered_map
+from flowmo_data.sources import Files, Store, find_sources, is_url
+from flowmo_data.sources.paths import absolute, common_folder, name_below
 from flowmo_data.tracks.index.describing import describe
 from flowmo_data.tracks.index.schema import import_pyarrow, schema
 
 _FILES_AT_A_TIME = 32
+_THREADS = 8
+"""threads that read objects of a store"""
 _GROUPS_WORTH_A_PROCESS = 10
 """number of groups that makes a process worth its start: it takes about three seconds to start, and reads a hundred
 files a second"""
@@ -28,19 +33,20 @@ def build_table(
     previous: Any | None,
     num_workers: int,
     on_files: Callable[[int, int], None] | None,
+    store: Store,
 ) -> tuple[Any, str]:
     """Return the table of an index, sorted by path, and the root of its paths: see `AudioIndex.build`."""
     pa = import_pyarrow()
-    sources = find_sources(files)
-    root = os.path.abspath(root) if root is not None else _common_root(files, sources)
+    sources = find_sources(files, store=store)
+    root = absolute(root) if root is not None else _common_root(files, sources)
     named = [(path, _name(path, root)) for path in sources]
-    known, unknown = _divide(named, previous)
+    known, unknown = _divide(named, previous, store)
     tables = [schema().empty_table(), *([previous.take(pa.array(known, pa.int64()))] if previous is not None else [])]
     done = len(known)
     if on_files is not None:
         on_files(done, len(named))
     groups = [unknown[start : start + _FILES_AT_A_TIME] for start in range(0, len(unknown), _FILES_AT_A_TIME)]
-    for table in _described(groups, num_workers):
+    for table in _described(groups, num_workers, store):
         tables.append(table)
         done += len(table)
         if on_files is not None:
@@ -48,39 +54,48 @@ def build_table(
     return pa.concat_tables(table.cast(schema()) for table in tables).sort_by("path").combine_chunks(), root
 
 
-def _described(groups: list[list[Named]], num_workers: int) -> Iterator[Any]:
-    return process_map(describe_all, groups, num_processes=min(num_workers, len(groups) // _GROUPS_WORTH_A_PROCESS))
+def _described(groups: list[list[Named]], num_workers: int, store: Store) -> Iterator[Any]:
+    num_processes = min(num_workers, len(groups) // _GROUPS_WORTH_A_PROCESS)
+    return process_map(partial(describe_all, store=store), groups, num_processes=num_processes)
 
 
-def describe_all(files: Sequence[Named]) -> Any:
+def describe_all(files: Sequence[Named], store: Store | None = None) -> Any:
     """Return the rows of some files, as a table. Runs in the processes."""
-    return import_pyarrow().Table.from_pylist([describe(path, name) for path, name in files], schema=schema())
+    threads = _THREADS if is_url(files[0][0]) else 0
+    rows = list(ordered_map(lambda named: describe(*named, store), files, threads=threads))
+    return import_pyarrow().Table.from_pylist(rows, schema=schema())
 
 
-def _divide(named: Sequence[Named], previous: Any | None) -> tuple[list[int], list[Named]]:
+def _divide(named: Sequence[Named], previous: Any | None, store: Store) -> tuple[list[int], list[Named]]:
     """Return the rows of the previous index that are still valid, and the files without such a row."""
     if previous is None:
         return [], list(named)
-    names, errors, *stamps = (previous[key].to_pylist() for key in ("path", "error", "size", "mtime_ns"))
+    state = ("size", "digest") if is_url(named[0][0]) else ("size", "mtime_ns")
+    names, errors, *stamps = (previous[key].to_pylist() for key in ("path", "error", *state))
     rows = {
         name: (row, stamp)
         for row, (name, error, *stamp) in enumerate(zip(names, errors, *stamps, strict=True))
         if error is None  # a bad file is read again: the problem may not have been in the file
     }
     known, unknown = [], []
-    for path, name in named:
+    threads = _THREADS if is_url(named[0][0]) else 0
+    present = ordered_map(lambda each: _stamp(each[0], store) if each[1] in rows else None, named, threads=threads)
+    for (path, name), now in zip(named, present, strict=True):
         row, stamp = rows.get(name, (-1, []))
-        if stamp and stamp == _stamp(path):
+        if stamp and stamp == now:
             known.append(row)
         else:
             unknown.append((path, name))
     return known, unknown
 
 
-def _stamp(path: str) -> list[int] | None:
+def _stamp(path: str, store: Store) -> list[int] | None:
     try:
+        if is_url(path):
+            stamp = store.stamp(path)
+            return [stamp.size, stamp.digest]
         status = os.stat(path)
-    except OSError:
+    except (AudioFileError, OSError):
         return None
     return [status.st_size, status.st_mtime_ns]
 
@@ -88,11 +103,19 @@ def _stamp(path: str) -> list[int] | None:
 def _common_root(files: Files, sources: Sequence[str]) -> str:
     if isinstance(files, (str, os.PathLike)) and os.path.isdir(files):
         return os.path.abspath(files)
-    return os.path.commonpath([os.path.dirname(path) for path in sources])
+    if isinstance(files, str) and is_url(files) and all(name_below(path, absolute(files)) for path in sources):
+        return absolute(files)
+    root = common_folder(sources)
+    if root is None:
+        raise FilesError(
+            f"files={files!r}: some files are local or in different stores, and an index's paths are relative to one "
+            "folder; make an index of each store"
+        )
+    return root
 
 
 def _name(path: str, root: str) -> str:
-    prefix = os.path.join(root, "")
-    if not path.startswith(prefix):
+    name = name_below(path, root)
+    if name is None:
         raise FilesError(f"{path}: it is not under root={root}, and an index's paths are relative to that")
-    return path.removeprefix(prefix)
+    return name

@@ -6,14 +6,14 @@ Forked workers share that memory. It holds no Python objects, because changes of
 from __future__ import annotations
 
 import math
-import os
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from flowmo_data.sources import Source, Stamp
+from flowmo_data.sources import Source, Stamp, Store, indexed_source
+from flowmo_data.sources.paths import joined
 from flowmo_data.tracks.excerpt import Excerpt
 from flowmo_data.tracks.mpeg import Gap, Section, SeekOffsets, section_lengths
 from flowmo_data.tracks.mpeg.headers import Header, parse_header
@@ -35,10 +35,11 @@ class Columns:
     Args:
         table: a `pyarrow.Table` with the index's schema.
         root: the folder that its paths are relative to.
+        store: access to the folder, if it is a URL.
     """
 
-    def __init__(self, table: Any, root: str) -> None:
-        self._root = root
+    def __init__(self, table: Any, root: str, store: Store | None = None) -> None:
+        self._root, self._store = root, store
         self._paths, self._damage = one_chunk(table["path"]), one_chunk(table["damage"])
         self._stamps = [_numbers(one_chunk(table[name])) for name in ("size", "mtime_ns", "digest")]
         self._errors, losses = one_chunk(table["error"]), one_chunk(table["losses"])
@@ -59,7 +60,7 @@ class Columns:
 
     def path(self, index: int) -> str:
         """Return a file's absolute path."""
-        return os.path.join(self._root, self._paths[index].as_py())
+        return joined(self._root, self._paths[index].as_py())
 
     def bad_files(self) -> dict[int, str]:
         """Return the reason why each bad file cannot be read, by file number."""
@@ -106,7 +107,8 @@ class Columns:
     def track(self, index: int) -> Track:
         """Return a file's track, without access to the file. A read notices if the file has changed."""
         path = self.path(index)
-        source = Source(path, Stamp(*(int(values[index]) for values in self._stamps)), indexed=True)
+        stamp = Stamp(*(int(values[index]) for values in self._stamps))
+        source = indexed_source(path, stamp, self._store)
         first, stop = self._part_stops[index : index + 2].tolist()
         parts = tuple(self._open_part(part, source) for part in range(first, stop))
         first, stop = self._loss_stops[index : index + 2].tolist()

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from flowmo_data.errors import AudioFileError
-from flowmo_data.sources import Source
+from flowmo_data.sources import Store, held_whole, source_at
 from flowmo_data.tracks.excerpt import Excerpt
 from flowmo_data.tracks.mpeg import Section, seek_points
 from flowmo_data.tracks.mpeg_part import MpegPart
@@ -31,7 +31,7 @@ NOTHING: dict[str, Any] = {
 """the row of a file about which nothing is known"""
 
 
-def describe(path: str, name: str) -> dict[str, Any]:
+def describe(path: str, name: str, store: Store | None = None) -> dict[str, Any]:
     """Return the row of the file at `path`, under its name in the index. The row of a bad file holds the reason."""
     try:
         os.fsencode(name).decode()
@@ -39,7 +39,7 @@ def describe(path: str, name: str) -> dict[str, Any]:
         return {**NOTHING, "path": _as_text(name), "error": "its name is not UTF-8; rename it to have it indexed"}
     row = {**NOTHING, "path": name}
     try:
-        source = Source.at(path)
+        source = held_whole(source_at(path, store))
         row |= asdict(source.stamp)
         track = open_track(source)
         parts = [_part_row(part) for part in track.parts]

@@ -120,9 +120,7 @@ def packet_range(section: Section, start: int, stop: int) -> tuple[int, int]:
     Returns:
         The half-open range of packets, including those in front for the reservoir and the overlap.
     """
-    per_packet = section.header.samples_per_packet
-    first = max((start + section.delay) // per_packet - _OVERLAP_PACKETS, 0)
-    last = -(-(stop + section.delay) // per_packet)
+    first, last = _packets_of(section, start, stop)
     if isinstance(section.offsets, SeekOffsets):
         section.offsets.load(max(first - _USUAL_LEAD, 0), last)
     overhead = HEADER_BYTES + 2 + section.header.side_info_bytes
@@ -133,6 +131,23 @@ def packet_range(section: Section, start: int, stop: int) -> tuple[int, int]:
             missing -= section.offsets[first] - section.offsets[first - 1] - overhead
         first -= 1
     return first, last
+
+
+def _packets_of(section: Section, start: int, stop: int) -> tuple[int, int]:
+    """Return the packets of the samples `[start, stop)`, and those before them that overlap with them."""
+    per_packet = section.header.samples_per_packet
+    first = max((start + section.delay) // per_packet - _OVERLAP_PACKETS, 0)
+    return first, -(-(stop + section.delay) // per_packet)
+
+
+def usual_bytes(section: Section, start: int, stop: int) -> tuple[int, int]:
+    """Return the range of bytes that is read for the samples `[start, stop)` of an indexed section, but in rare cases.
+
+    Nothing is read.
+    """
+    assert isinstance(section.offsets, SeekOffsets)
+    first, last = _packets_of(section, start, stop)
+    return section.offsets.extent(max(first - _USUAL_LEAD, 0), last)
 
 
 class Packets(NamedTuple):

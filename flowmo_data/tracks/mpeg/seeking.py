@@ -88,11 +88,19 @@ class SeekOffsets(Sequence[int]):
 
     def load(self, first: int, stop: int) -> None:
         """Find the packets `[first, stop)` with one read; `read` then gives their bytes without another."""
-        numbers = range(first // PACKETS_PER_POINT, -(-min(stop, self._num_packets) // PACKETS_PER_POINT))
-        begin, end = int(self._points[numbers.start]), self._limit(numbers.stop - 1)
+        begin, end = self.extent(first, stop)
         self._block = begin, self._read(begin, end)
-        for number in numbers:
+        for number in self._numbers(first, stop):
             self._stretches[number] = self._walk(number)
+
+    def extent(self, first: int, stop: int) -> tuple[int, int]:
+        """Return the range of bytes that `load` reads."""
+        numbers = self._numbers(first, stop)
+        return int(self._points[numbers.start]), self._limit(numbers.stop - 1)
+
+    def _numbers(self, first: int, stop: int) -> range:
+        """Return the numbers of the points that lead to the packets `[first, stop)`."""
+        return range(first // PACKETS_PER_POINT, -(-min(stop, self._num_packets) // PACKETS_PER_POINT))
 
     def read(self, start: int, stop: int) -> bytes:
         """Return the bytes `[start, stop)` of the file."""

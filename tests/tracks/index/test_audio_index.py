@@ -95,7 +95,7 @@ def test_lengths_are_at_the_rate_that_is_asked_for(tmp_path):
 def test_what_has_not_changed_is_not_read_again(folder, monkeypatch):
     index = AudioIndex.build(folder)
     described = []
-    monkeypatch.setattr(building, "describe", lambda path, name: described.append(name) or real(path, name))
+    monkeypatch.setattr(building, "describe", lambda path, name, store: described.append(name) or real(path, name))
     real = sys.modules["flowmo_data.tracks.index.describing"].describe
     assert AudioIndex.build(folder, previous=index).table.equals(index.table)
     assert described == ["bad.mp3"]  # what was wrong with it need not have been in it

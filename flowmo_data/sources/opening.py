@@ -1,0 +1,41 @@
+"""The source at a path or a URL."""
+
+from __future__ import annotations
+
+from flowmo_data.sources.local_file import LocalFile
+from flowmo_data.sources.paths import is_url
+from flowmo_data.sources.remote_file import RemoteFile
+from flowmo_data.sources.source import Source, Stamp
+from flowmo_data.sources.store import Store
+
+LARGEST_HELD_BYTES = 64 << 20
+"""size of the largest object that is held in memory to be read once, from end to end"""
+_PLAIN = Store()
+"""the store of URLs for which there are no options"""
+
+
+def source_at(path: str, store: Store | None = None) -> Source:
+    """Return the file at an absolute path, or the object at a URL, in its current state.
+
+    Args:
+        path: the path or the URL.
+        store: access to URLs; None for access without options.
+
+    Raises:
+        AudioFileError: its state cannot be read.
+    """
+    return RemoteFile.at(path, store or _PLAIN) if is_url(path) else LocalFile.at(path)
+
+
+def held_whole(source: Source) -> Source:
+    """Return a source whose bytes have been fetched in one request, if it is remote and not too large to be held."""
+    if isinstance(source, RemoteFile) and source.stamp.size <= LARGEST_HELD_BYTES:
+        source.fetch([(0, source.stamp.size)])
+    return source
+
+
+def indexed_source(path: str, stamp: Stamp, store: Store | None = None) -> Source:
+    """Return the file at `path` as an index describes it, without access to it. Args as for `source_at`."""
+    if is_url(path):
+        return RemoteFile(path, stamp, store or _PLAIN, indexed=True)
+    return LocalFile(path, stamp, indexed=True)
