@@ -19,14 +19,14 @@ INSIDE = {
         "scratch", "resources", "extras", "library", "figures", "threads", "processes", "shared_log", "batch_memory",
         "epoch_clock", "ranks",
     ],
-    "sources": ["source", "excluding", "folders", "listing"],
+    "sources": ["source", "excluding", "folders", "listing", "aligning"],
     "tracks": [
         "mpeg", "mpeg_in_wav", "excerpt", "chunks", "wav", "big_endian", "flac_headers", "flac", "ogg_pages", "ogg",
         "parts", "mpeg_part", "soundfile_part", "opened_file", "flac_opening", "ogg_opening", "soundfile_opening",
-        "track", "index",
+        "track", "aligned", "index",
     ],
     "tracks/mpeg": ["headers", "following", "scanning", "sections", "tags", "claims", "walking", "seeking", "runs"],
-    "tracks/index": ["schema", "columns", "describing", "building", "audio_index"],
+    "tracks/index": ["schema", "columns", "aligned_columns", "describing", "building", "audio_index"],
     "epochs": [
         "options", "framing", "randomness", "shuffle_buffer", "plan", "sharding", "report", "error_log", "progress",
         "span", "from_files", "from_index", "stream",

@@ -51,7 +51,9 @@ def frames_in_memory(setup: Setup, *, only_layer_3: bool = False) -> list[FrameI
         seed=setup.seed,
     )
     spans = dataset.spans(Progress(0, 0), Shard())
-    frames = ([*span.timeline.windows(span.start, span.stop)] for span in spans)
+    frames = (
+        [window for file in span.timeline.members for window in file.windows(span.start, span.stop)] for span in spans
+    )
     if only_layer_3:
         frames = (windows for windows in frames if all(is_native(part, "native") for part, _, _ in windows))
     return [_in_memory(windows, setup) for windows in itertools.islice(frames, _FRAMES)]

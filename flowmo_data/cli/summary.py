@@ -33,12 +33,12 @@ def summarize(index: AudioIndex, *, sr: int, samples_per_frame: int) -> dict[str
         quantiles of the mean bitrate (kbit/s) and the duration (s) of a file; frames per epoch by framing; damaged and
         bad files, each with its problem.
     """
-    columns = index.columns
+    columns = index.file_columns
     bad, damaged = columns.bad_files(), columns.damaged_files()
     seconds, sizes = columns.seconds(), columns.sizes()
     good = seconds > 0
     bitrates = sizes[good] * 8 / 1_000 / seconds[good]
-    lengths = columns.lengths(sr, on_other_rate="resample")
+    lengths = index.columns.lengths(sr, on_other_rate="resample")
     return {
         "root": index.root,
         "files": int(good.sum()),
@@ -88,7 +88,7 @@ def draw_summary(index: AudioIndex, summary: dict[str, Any], path: Path) -> None
         MissingPackageError: matplotlib is not installed.
         OSError: the file cannot be written.
     """
-    seconds, sizes = index.columns.seconds(), index.columns.sizes()
+    seconds, sizes = index.file_columns.seconds(), index.file_columns.sizes()
     good = seconds > 0
     figure = import_figure()(figsize=(11, 3.8), layout="constrained")
     lengths, bitrates, formats = figure.subplots(1, 3)

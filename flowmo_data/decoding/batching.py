@@ -82,14 +82,21 @@ ForkingPickler.register(Frame, _reduce_frame)
 
 
 class Slot(NamedTuple):
-    """A place to decode a frame into."""
+    """A place to decode a frame into, or the frames of aligned files."""
 
-    frame: torch.Tensor
-    """`(channels, samples_per_frame)`, uninitialised"""
-    batch: torch.Tensor | None = None
-    """the batch that it is part of, `(batch_size, channels, samples_per_frame)`; None if there is none"""
+    frames: tuple[torch.Tensor, ...]
+    """`(channels, samples_per_frame)` each, uninitialised: one, or one for each of the aligned files"""
+    batches: tuple[torch.Tensor, ...] = ()
+    """the batch that each is part of, `(batch_size, channels, samples_per_frame)`; empty if there is none"""
     place: int = 0
-    """its index in the batch"""
+    """their index in the batches"""
+    names: tuple[str, ...] = ()
+    """the names of aligned files; empty if there is one file"""
+
+    @property
+    def audio(self) -> torch.Tensor | dict[str, torch.Tensor]:
+        """The frame, or the frames of aligned files by name."""
+        return dict(zip(self.names, self.frames, strict=True)) if self.names else self.frames[0]
 
 
 Item = tuple[Any, Slot]
@@ -99,8 +106,15 @@ Item = tuple[Any, Slot]
 class Slots(Iterator[Slot]):
     """Slots without end: single ones, or those of one batch of `batch_size` after the other."""
 
-    def __init__(self, batch_size: int | None, channels: int, samples_per_frame: int, dtype: torch.dtype) -> None:
-        self._fresh = _fresh_slots(batch_size, channels, samples_per_frame, dtype)
+    def __init__(
+        self,
+        batch_size: int | None,
+        channels: int,
+        samples_per_frame: int,
+        dtype: torch.dtype,
+        names: tuple[str, ...] = (),
+    ) -> None:
+        self._fresh = _fresh_slots(batch_size, (channels, samples_per_frame), dtype, names)
         self._returned: deque[Slot] = deque()
 
     def __next__(self) -> Slot:
@@ -108,17 +122,21 @@ class Slots(Iterator[Slot]):
 
     def give_back(self, slot: Slot) -> None:
         """Take back a slot that no item uses. If it is part of a batch, it comes again as the next slot."""
-        if slot.batch is not None:
+        if slot.batches:
             self._returned.append(slot)
 
 
-def _fresh_slots(batch_size: int | None, channels: int, samples_per_frame: int, dtype: torch.dtype) -> Iterator[Slot]:
+def _fresh_slots(
+    batch_size: int | None, shape: tuple[int, int], dtype: torch.dtype, names: tuple[str, ...]
+) -> Iterator[Slot]:
+    count = len(names) or 1
     while batch_size is None:
-        yield Slot(batch_memory().take((channels, samples_per_frame), dtype, leaves=False).as_subclass(Frame))
+        taken = (batch_memory().take(shape, dtype, leaves=False).as_subclass(Frame) for _ in range(count))
+        yield Slot(tuple(taken), names=names)
     while True:
-        batch = batch_memory().take((batch_size, channels, samples_per_frame), dtype)
-        for place, frame in enumerate(batch.unbind()):
-            yield Slot(frame, batch, place)
+        made = tuple(batch_memory().take((batch_size, *shape), dtype) for _ in range(count))
+        for place, frames in enumerate(zip(*(batch.unbind() for batch in made), strict=True)):
+            yield Slot(frames, made, place, names)
 
 
 def slots_of_a_batch(batch_size: int, channels: int, samples_per_frame: int, dtype: torch.dtype) -> list[Slot]:
@@ -149,12 +167,15 @@ def _as_batches(batch: Any) -> Any:
 def _collate(items: list[Any], slots: list[Slot]) -> Any:
     if isinstance(items[0], dict):
         return {key: _collate([item[key] for item in items], slots) for key in items[0]}
-    batch = slots[0].batch
-    if batch is not None and all(
-        item is slot.frame and slot.batch is batch and slot.place == place
-        for place, (item, slot) in enumerate(zip(items, slots, strict=True))
-    ):
-        return batch if len(items) == len(batch) else head(batch, len(items))
-    if all(item is slot.frame for item, slot in zip(items, slots, strict=True)):  # not side by side, as one was refused
-        return _collate_frames(items)
+    for own in range(len(slots[0].frames)):
+        if all(item is slot.frames[own] for item, slot in zip(items, slots, strict=True)):
+            return _collate_own(items, slots, own)
     return default_collate(items)
+
+
+def _collate_own(frames: list[Any], slots: list[Slot], own: int) -> Any:
+    """Collate the frames of slots: the memory that they lie in is the batch, if they lie there side by side."""
+    made = slots[0].batches
+    if made and all(slot.batches is made and slot.place == place for place, slot in enumerate(slots)):
+        return made[own] if len(slots) == len(made[own]) else head(made[own], len(slots))
+    return _collate_frames(frames)  # not side by side, as one was refused

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import torch
-
-from flowmo_data.decoding.batching import Slot
+from flowmo_data.decoding.batching import Slot, Slots
 from flowmo_data.decoding.items import emitted
 from flowmo_data.decoding.reading import Filled, fill_frame
 from flowmo_data.epochs.error_log import ErrorLog
@@ -17,7 +15,6 @@ from flowmo_data.epochs.sharding import Shard
 from flowmo_data.epochs.span import Span, Stream
 from flowmo_data.errors import AllFramesRejectedError, AudioFileError, NoReadableFileError
 
-_NOTHING = Filled(0, 0)
 _MOST_UNREADABLE = 100
 """substitutes for a frame, one after the other"""
 _MOST_REJECTED = 1_000
@@ -29,7 +26,8 @@ class Decoded(NamedTuple):
 
     span: Span
     slot: Slot
-    filled: Filled
+    filled: tuple[Filled, ...]
+    """the result for each of its files"""
     error: AudioFileError | None = None
     """the reason, if it could not be decoded"""
 
@@ -43,10 +41,12 @@ class FrameReader:
     def decoded(self, work: tuple[Span, Slot]) -> Decoded:
         """Decode a span into its slot. Runs in the decode threads."""
         span, slot = work
+        files = zip(span.timeline.members, slot.frames, strict=True)
         try:
-            return Decoded(span, slot, fill_frame(span.timeline, span.start, slot.frame, self._options.decoder))
+            filled = [fill_frame(file, span.start, frame, self._options.decoder) for file, frame in files]
+            return Decoded(span, slot, tuple(filled))
         except AudioFileError as error:
-            return Decoded(span, slot, _NOTHING, error)
+            return Decoded(span, slot, (), error)
 
     def finished(self, decoded: Decoded, epoch: int) -> Any:
         """Return the item of a decoded span; if it is unreadable or rejected, that of a substitute, or None.
@@ -83,10 +83,11 @@ class FrameReader:
     def _item(self, decoded: Decoded, wanted: Span, attempt: int, epoch: int) -> Any:
         """Return the item of a span that was decoded in place of `wanted`; None if the transform rejects it."""
         span, slot, filled, _ = decoded
-        if filled.num_lost:
-            self._error_log.note_silence(span.timeline.path, span.start, filled.num_lost, epoch)
+        for file, (_, num_lost) in zip(span.timeline.members, filled, strict=True):
+            if num_lost:
+                self._error_log.note_silence(file.path, span.start, num_lost, epoch)
         key = (wanted.place, wanted.start + self._options.samples_per_frame, attempt)
-        item = emitted(span, slot.frame, filled.num_valid, options=self._options, epoch=epoch, key=key)
+        item = emitted(span, slot.audio, options=self._options, epoch=epoch, key=key)
         self._error_log.count_frame(epoch, is_rejected=item is None)
         return item
 
@@ -103,10 +104,10 @@ class FrameReader:
         if rejected is None:
             return
         options = self._options
-        frame = torch.empty(options.channels, options.samples_per_frame, dtype=options.dtype)
+        slot = next(Slots(None, options.channels, options.samples_per_frame, options.dtype, self._stream.names))
         for rank in {*range(shard.world_size)} - {shard.rank}:
             for span in self._stream.spans(Progress(rejected, 0), Shard(rank, shard.world_size), None):
-                decoded = self.decoded((span, Slot(frame)))
+                decoded = self.decoded((span, slot))
                 if decoded.error is None and self._item(decoded, span, 0, rejected) is not None:
                     return
         raise self._all_rejected(f"all frames of epoch {rejected}")

@@ -14,7 +14,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -29,7 +29,7 @@ from flowmo_data.tracks.parts import Loss
 
 logger = logging.getLogger(__name__)
 
-_SKIPPED, _DAMAGED, _SILENT = "skipped", "damaged", "silent"
+_SKIPPED, _DAMAGED, _MISALIGNED, _SILENT = "skipped", "damaged", "misaligned", "silent"
 _MANY = 1_000
 """rejected frames, before any other, that are worth a warning"""
 _ACCESSES = 0
@@ -138,6 +138,22 @@ class ErrorLog:
             else:
                 logger.warning("skipped %s", error)
 
+    def refuse_before(self, problems: Mapping[str, str], summary: str) -> None:
+        """Raise the first error about files that are known to be unusable before any epoch, or log one line for all.
+
+        Each epoch still has to `refuse` them, to have them in its report.
+
+        Args:
+            problems: the reasons, by path.
+            summary: the line.
+        """
+        if self._options.on_error == "raise":
+            raise AudioFileError.of(*next(iter(problems.items())))
+        if self._options.on_error == "skip":
+            for path, reason in problems.items():
+                self._is_new(_SKIPPED, path, reason)
+            logger.warning("%s; report() lists them", summary)
+
     def note_damage(self, path: str, damage: str, losses: Sequence[Loss], epoch: int) -> None:
         """Report that something inside a file is damaged or left out."""
         lost = self._running.get(epoch)
@@ -147,6 +163,21 @@ class ErrorLog:
             lost.seconds += sum(loss.seconds for loss in losses)
         if self._is_new(_DAMAGED, path, damage):
             logger.warning("%s: %s; the rest is read", shown(path), damage)
+
+    def note_misalignment(self, path: str, problem: str, losses: Sequence[Loss], epoch: int) -> None:
+        """Report that aligned files do not fit each other in their whole length.
+
+        Args:
+            path: the first of the files; its own damage is reported apart from this.
+            problem: the problem.
+            losses: audio that is left out because of it.
+            epoch: the epoch.
+        """
+        if epoch in self._running:
+            self._running[epoch].damaged.add(path)
+            self._running[epoch].seconds += sum(loss.seconds for loss in losses)
+        if self._is_new(_MISALIGNED, path, problem):
+            logger.warning("%s: %s", shown(path), problem)
 
     def note_silence(self, path: str, start: int, num_lost: int, epoch: int) -> None:
         """Report samples that are silent because they could not be decoded."""
@@ -200,7 +231,7 @@ class ErrorLog:
             epoch=epoch,
             is_complete=bool(lines) and sum(line["ended"] for line in lines) == lines[-1]["num_workers"],
             skipped=self._reported_in(lines, "skipped", [_SKIPPED]),
-            damaged=self._reported_in(lines, "damaged", [_DAMAGED, _SILENT]),
+            damaged=self._reported_in(lines, "damaged", [_DAMAGED, _MISALIGNED, _SILENT]),
             packets_lost=sum(line.get("packets", 0) for line in lines),
             seconds_lost=sum(line.get("seconds", 0.0) for line in lines),
             rejected=sum(line.get("rejected", 0) for line in lines),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -17,8 +17,8 @@ from flowmo_data.epochs.sharding import Shard, deal, epoch_order
 from flowmo_data.epochs.shuffle_buffer import shuffled
 from flowmo_data.epochs.span import Span
 from flowmo_data.errors import AudioFileError, NoReadableFileError, OptionError, StateError
-from flowmo_data.sources import Source, Sources
-from flowmo_data.tracks.track import Timeline, Track, at_sample_rate, open_track
+from flowmo_data.sources import AlignedSources, Source, Sources, summary_of_problems
+from flowmo_data.tracks import AlignedTrack, AnyTimeline, AnyTrack, at_sample_rate, open_aligned, open_track
 
 logger = logging.getLogger(__name__)
 
@@ -63,8 +63,16 @@ class FileStream:
     frames_per_epoch = None
     """unknown"""
 
-    def __init__(self, sources: Sources, options: Options, error_log: ErrorLog) -> None:
+    def __init__(self, sources: Sources | AlignedSources, options: Options, error_log: ErrorLog) -> None:
         self._sources, self._options, self._error_log = sources, options, error_log
+        self._problems = sources.problems if isinstance(sources, AlignedSources) else {}
+        if self._problems:
+            error_log.refuse_before(self._problems, summary_of_problems(self._problems, len(sources)))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """See `Stream.names`."""
+        return self._sources.names if isinstance(self._sources, AlignedSources) else ()
 
     @property
     def ranks_end_together(self) -> bool:
@@ -75,7 +83,7 @@ class FileStream:
         """See `Stream.spans`. A shard's files are opened, cut and shuffled in the order of the epoch."""
         options, epoch = self._options, progress.epoch
         order = epoch_order(len(self._sources), seed=options.seed, epoch=epoch, shuffle=options.shuffle)
-        spans = self._cut(self._open(deal(order, shard), order, epoch), epoch)
+        spans = self._cut(self._open(shard, order, epoch), epoch)
         if options.shuffle:
             assert options.shuffle_buffer_size is not None
             bits = random_bits(options.seed, epoch, Purpose.SPAN_ORDER, shard.index)
@@ -124,6 +132,7 @@ class FileStream:
             "version": VERSION,
             "num_files": len(self._sources),
             "files": self._sources.fingerprint,
+            **({"names": list(self.names)} if self.names else {}),
             **self._options.order(),
             "world_size": world_size,
             "num_workers": num_workers,
@@ -170,10 +179,12 @@ class FileStream:
     ) -> ReachedInFiles:
         return ReachedInFiles(self._loader_identity(layout), layout.rank, workers, next_worker, batches)
 
-    def _open(self, mine: Iterable[int], order: Iterable[int], epoch: int) -> Iterator[tuple[int, Timeline]]:
-        """Yield the readable files of `mine`. If there is none, try all other files, and raise if all are bad."""
+    def _open(self, shard: Shard, order: Sequence[int], epoch: int) -> Iterator[tuple[int, AnyTimeline]]:
+        """Yield the readable files of a shard. If there is none, try all other files, and raise if all are bad."""
+        for path, reason in islice(self._problems.items(), shard.index, None, shard.count):
+            self._error_log.refuse(AudioFileError.of(path, reason), epoch)
         tried = num_read = 0
-        for index in mine:
+        for index in deal(order, shard):
             tried += 1
             try:
                 timeline = as_wanted(self._track(index), self._options, self._error_log, epoch)
@@ -185,7 +196,9 @@ class FileStream:
         if tried and not num_read:
             self._check_some_readable(order)
 
-    def _track(self, index: int) -> Track:
+    def _track(self, index: int) -> AnyTrack:
+        if isinstance(self._sources, AlignedSources):
+            return open_aligned(self._sources.names, self._sources[index])
         return open_track(Source.at(self._sources[index]))
 
     def _check_some_readable(self, order: Iterable[int]) -> None:
@@ -200,7 +213,7 @@ class FileStream:
                 return
         raise NoReadableFileError(f"none of the {len(self._sources)} files can be read; the last error: {reason}")
 
-    def _cut(self, timelines: Iterable[tuple[int, Timeline]], epoch: int) -> Iterator[Span]:
+    def _cut(self, timelines: Iterable[tuple[int, AnyTimeline]], epoch: int) -> Iterator[Span]:
         """Yield all spans of all files, file by file."""
         options, phase = self._options, 0
         hop = options.hop or options.samples_per_frame
@@ -220,16 +233,20 @@ class FileStream:
                 yield Span(timeline, start, start + options.samples_per_frame, index)
 
 
-def as_wanted(track: Track, options: Options, error_log: ErrorLog, epoch: int) -> Timeline:
+def as_wanted(track: AnyTrack, options: Options, error_log: ErrorLog, epoch: int) -> AnyTimeline:
     """Return a track at the dataset's rate, and report its damage.
 
     Raises:
+        AudioFileError: it is at a rate that cannot be resampled, or aligned files have nothing in common.
         SampleRateError: it is at another rate, and the options do not allow that.
     """
     timeline = at_sample_rate(track, options.sr, on_other_rate=options.on_other_rate)
-    damage = [track.damage] if track.damage else []
-    if len(timeline.parts) < len(track.parts):
-        damage.append(f"its parts that are not at sr={options.sr} are skipped")
-    if damage:
-        error_log.note_damage(track.path, "; ".join(damage), track.losses, epoch)
+    for each, chosen in zip(track.members, timeline.members, strict=True):
+        damage = [each.damage] if each.damage else []
+        if len(chosen.parts) < len(each.parts):
+            damage.append(f"its parts that are not at sr={options.sr} are skipped")
+        if damage:
+            error_log.note_damage(each.path, "; ".join(damage), each.losses, epoch)
+    if isinstance(track, AlignedTrack) and track.damage:
+        error_log.note_misalignment(track.path, track.damage, track.losses, epoch)
     return timeline

@@ -31,8 +31,7 @@ from flowmo_data.epochs.randomness import Purpose, random_below, random_bits
 from flowmo_data.epochs.sharding import Shard, worker_quotas
 from flowmo_data.epochs.span import Span
 from flowmo_data.errors import AudioFileError, NoReadableFileError, OptionError
-from flowmo_data.tracks.index import AudioIndex
-from flowmo_data.tracks.track import at_sample_rate
+from flowmo_data.tracks import AudioIndex, at_sample_rate
 
 
 @dataclass
@@ -77,6 +76,11 @@ class IndexedStream:
     def __init__(self, index: AudioIndex, options: Options, error_log: ErrorLog) -> None:
         self.index, self._options, self._error_log = index, options, error_log
         self._plan = lru_cache(maxsize=1)(self._make_plan)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """See `Stream.names`."""
+        return self.index.names
 
     @cached_property
     def _lengths(self) -> npt.NDArray[np.int64]:
@@ -210,6 +214,7 @@ class IndexedStream:
             "version": VERSION,
             "num_files": len(self.index),
             "index": self.index.fingerprint,
+            **({"names": list(self.names)} if self.names else {}),
             **self._options.order(),
         }
 
@@ -228,8 +233,8 @@ class IndexedStream:
     def report_bad_files(self, epoch: int) -> None:
         """Report the file problems that the index knows."""
         columns, options = self.index.columns, self._options
-        for file, reason in columns.bad_files().items():
-            self._error_log.refuse(AudioFileError.of(columns.path(file), reason), epoch)
+        for path, reason in self.index.bad_files().items():
+            self._error_log.refuse(AudioFileError.of(path, reason), epoch)
         odd = set(columns.damaged_files())
         if options.on_other_rate == "resample":
             odd.update(columns.files_not_resampled(options.sr))

@@ -7,14 +7,14 @@ from typing import Any, NamedTuple, Protocol
 
 from flowmo_data.epochs.progress import Layout, Progress, Reached
 from flowmo_data.epochs.sharding import Shard
-from flowmo_data.tracks import Timeline
+from flowmo_data.tracks import AnyTimeline
 
 
 class Span(NamedTuple):
     """A frame that is not decoded yet, as the shuffle buffer holds it."""
 
-    timeline: Timeline
-    """timeline of the file that the frame is cut from"""
+    timeline: AnyTimeline
+    """timeline of the file that the frame is cut from, or of several aligned ones"""
     start: int
     """index of its first sample in the timeline; negative if it begins with padding"""
     stop: int
@@ -30,6 +30,10 @@ class Span(NamedTuple):
 
 class Stream(Protocol):
     """A source of spans for any shard of any epoch."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of aligned files; empty if each frame is cut from one file."""
 
     @property
     def frames_per_epoch(self) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TypeGuard
 
 from flowmo_data import sources
@@ -14,8 +15,8 @@ from flowmo_data.epochs.span import Stream
 from flowmo_data.errors import FilesError, FilesTypeError, OptionError
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
 
-Files = sources.Files | AudioIndex
-"""A folder, a file, a glob or a sequence of these; or an index, or the path of one."""
+Files = sources.Files | sources.AlignedFiles | AudioIndex
+"""A folder, a file, a glob or a sequence of these; several of them by name, aligned; an index, or the path of one."""
 
 _MAKE_ONE = "flowmo-data index FOLDER -o corpus.parquet"
 
@@ -45,6 +46,8 @@ def open_stream(
             f"limit={options.limit}: the frames are spread evenly over all files, which needs an index ({_MAKE_ONE}); "
             "give one, or leave out limit"
         )
+    if isinstance(files, Mapping):
+        return FileStream(sources.find_aligned(files, excluded=excluded), options, error_log)
     return FileStream(sources.find_sources(files, excluded=excluded), options, error_log)
 
 

@@ -38,6 +38,11 @@ class Track:
     losses: tuple[Loss, ...] = ()
     """missing audio, in the order of the file"""
 
+    @property
+    def members(self) -> tuple[Track, ...]:
+        """The track itself, as the only one of a set."""
+        return (self,)
+
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
@@ -54,15 +59,25 @@ class Timeline:
     """absolute path"""
     parts: tuple[Part, ...]
     """parts, all at the same sample rate"""
+    end: int | None = None
+    """sample to stop at, if there are more; None for all of them"""
 
     @property
     def num_samples(self) -> int:
         """Samples per channel."""
-        return sum(part.num_samples for part in self.parts)
+        there = sum(part.num_samples for part in self.parts)
+        return there if self.end is None else min(there, self.end)
+
+    @property
+    def members(self) -> tuple[Timeline, ...]:
+        """The timeline itself, as the only one of a set."""
+        return (self,)
 
     def windows(self, start: int, stop: int) -> Iterator[tuple[Part, int, int]]:
         """Yield the parts that `[start, stop)` touches, each with the half-open range of its own samples."""
         offset = 0
+        if self.end is not None:
+            stop = min(stop, self.end)
         for part in self.parts:
             begin, end = max(start - offset, 0), min(stop - offset, part.num_samples)
             if begin < end:

@@ -10,8 +10,9 @@ from hashlib import blake2b
 from typing import Any
 
 from flowmo_data.errors import FilesError, FilesNotFoundError, IndexVersionError, OptionError
-from flowmo_data.sources import Files
+from flowmo_data.sources import AlignedFiles, Files
 from flowmo_data.sources.excluding import warn_if_nothing_is_excluded
+from flowmo_data.tracks.index.aligned_columns import NAME, SET, AlignedColumns
 from flowmo_data.tracks.index.building import build_table
 from flowmo_data.tracks.index.columns import Columns
 from flowmo_data.tracks.index.schema import METADATA_KEY, VERSION, import_pyarrow
@@ -32,7 +33,7 @@ class AudioIndex:
     @classmethod
     def build(
         cls,
-        files: Files,
+        files: Files | AlignedFiles,
         *,
         root: str | os.PathLike[str] | None = None,
         previous: AudioIndex | None = None,
@@ -42,7 +43,8 @@ class AudioIndex:
         """Read the headers of all packets of all files. Nothing is decoded.
 
         Args:
-            files: as for `StreamingAudioDataset`: a folder, a file, a glob, or a sequence of these.
+            files: as for `StreamingAudioDataset`: a folder, a file, a glob, a sequence of these, or a dictionary of
+                those for files that are aligned with each other.
             root: folder that the index's paths are relative to, so that the two can be moved together; None for the
                 folder that holds all files.
             previous: an earlier index; files with the same size and modification time as in it are not read again.
@@ -127,20 +129,30 @@ class AudioIndex:
                 os.unlink(unfinished)
 
     def __len__(self) -> int:
-        """Return the number of files, including bad ones."""
-        return int(self.table.num_rows)
+        """Return the number of files, or of sets of aligned files, including bad ones."""
+        return len(self.columns)
 
     @cached_property
-    def columns(self) -> Columns:
-        """The columns as arrays, and the tracks that they describe."""
+    def columns(self) -> Columns | AlignedColumns:
+        """The columns as arrays, and the tracks that they describe: of files, or of sets of aligned files."""
+        return AlignedColumns(self.table, self.file_columns) if SET in self.table.column_names else self.file_columns
+
+    @cached_property
+    def file_columns(self) -> Columns:
+        """The columns as arrays, file by file."""
         return Columns(self.table, self.root)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of aligned files, such as "mixture" and "vocals"; empty if each file is on its own."""
+        return self.columns.names if isinstance(self.columns, AlignedColumns) else ()
 
     def bad_files(self) -> dict[str, str]:
         """Return the reason why each bad file cannot be read, by path."""
-        return {self.columns.path(index): reason for index, reason in self.columns.bad_files().items()}
+        return {self.file_columns.path(index): reason for index, reason in self.file_columns.bad_files().items()}
 
     def without(self, paths: Collection[str]) -> AudioIndex:
-        """Return the index without some files.
+        """Return the index without some files, and without those that are aligned with them.
 
         Args:
             paths: absolute paths; paths that are not in the index are ignored.
@@ -151,9 +163,11 @@ class AudioIndex:
         if isinstance(paths, str):
             raise OptionError(f"paths={paths!r}: give a list of paths, not one")
         names = self.table["path"].to_pylist()
-        kept = [index for index, name in enumerate(names) if os.path.join(self.root, name) not in paths]
-        warn_if_nothing_is_excluded(paths, len(self) - len(kept))
-        if not kept:
+        sets = self.table[SET].to_pylist() if self.names else range(len(names))
+        dropped = {each for each, name in zip(sets, names, strict=True) if os.path.join(self.root, name) in paths}
+        kept = [row for row, each in enumerate(sets) if each not in dropped]
+        warn_if_nothing_is_excluded(paths, len(dropped))
+        if not kept or (self.names and self.table[NAME][kept[0]].as_py() is None):  # whole sets come first
             raise FilesNotFoundError(f"{self.root}: all {len(self)} files of the index are excluded")
         return AudioIndex(self.table.take(import_pyarrow().array(kept)).combine_chunks(), self.root)
 
@@ -162,6 +176,8 @@ class AudioIndex:
         """16 hexadecimal digits that are different for other files, or files of other lengths."""
         digest = blake2b("\0".join(self.table["path"].to_pylist()).encode(), digest_size=8)
         digest.update(self.table["num_samples"].to_numpy().tobytes())
+        if self.names:
+            digest.update("\0".join(self.names).encode() + self.table[SET].to_numpy().tobytes())
         return digest.hexdigest()
 
     def __getstate__(self) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class Columns:
         self._stamps = [_numbers(one_chunk(table[name])) for name in ("size", "mtime_ns", "digest")]
         self._errors, losses = one_chunk(table["error"]), one_chunk(table["losses"])
         self._loss_stops = _numbers(losses.offsets)
-        self._loss = [_numbers(losses.values.field(name)) for name in Loss._fields]
+        self._loss = {name: _numbers(losses.values.field(name)) for name in Loss._fields}
         parts = one_chunk(table["parts"])
         self._part_stops = _numbers(parts.offsets)
         part = parts.values
@@ -76,6 +76,14 @@ class Columns:
     def seconds(self) -> npt.NDArray[np.float64]:
         """Return the duration of every file, seconds; 0 if it cannot be read."""
         return self._by_file(self._part["num_samples"] / self._part["sample_rate"])
+
+    def first_losses(self) -> npt.NDArray[np.float64]:
+        """Return the second at which audio is missing first, by file; infinity if none is missing."""
+        first = self._loss_stops[:-1]
+        seconds = np.full(len(self), np.inf)
+        damaged = first < self._loss_stops[1:]
+        seconds[damaged] = self._loss["start_seconds"][first[damaged]]
+        return seconds
 
     def files_at_other_rates(self, sr: int) -> list[int]:
         """Return the numbers of the files that have a part at another rate."""
@@ -110,7 +118,7 @@ class Columns:
         first, stop = self._part_stops[index : index + 2].tolist()
         parts = tuple(self._open_part(part, source) for part in range(first, stop))
         first, stop = self._loss_stops[index : index + 2].tolist()
-        losses = zip(*(values[first:stop].tolist() for values in self._loss), strict=True)
+        losses = zip(*(values[first:stop].tolist() for values in self._loss.values()), strict=True)
         return Track(path, parts, self._damage[index].as_py() or "", tuple(map(Loss._make, losses)))
 
     def _open_part(self, index: int, source: Source) -> Part:
