@@ -62,15 +62,16 @@ class AlignedTrack:
     @property
     def damage(self) -> str:
         """Problems of the files with each other, in words; empty if there are none."""
-        lengths = [_seconds(each) for each in self.members]
-        problems = []
-        if max(lengths) - min(lengths) > MOST_SECONDS_APART:
-            each = ", ".join(f"{name} {length:.3f} s" for name, length in zip(self.names, lengths, strict=True))
-            problems.append(f"the lengths of the aligned files differ ({each}), and the shortest counts")
         if self.missing is not None and self.losses:
             start = self.losses[0].start_seconds
-            problems.append(f"the aligned files are cut at {start:.3f} s: audio is missing from {self.missing.path}")
-        return "; ".join(problems)
+            return (
+                f"the aligned files are cut at {start:.3f} s, because audio is missing there from {self.missing.path}"
+            )
+        lengths = [_seconds(each) for each in self.members]
+        if max(lengths) - min(lengths) <= MOST_SECONDS_APART:
+            return ""
+        each = ", ".join(f"{name} {length:.3f} s" for name, length in zip(self.names, lengths, strict=True))
+        return f"the lengths of the aligned files differ ({each}), and the shortest counts"
 
 
 @dataclass(frozen=True, slots=True)
