@@ -161,9 +161,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
             self._clock.begin_at(progress.epoch, shard.rank, shard.world_size)
         self._shard, self._progress = shard, progress
         options = self.options
-        slots = Slots(
-            options.batch_size, options.channels, options.samples_per_frame, options.dtype, self.stream.names
-        )
+        slots = Slots(options.batch_size, options.channels, options.samples_per_frame, options.dtype, self.stream.names)
         frames = (self._epochs if options.repeat else self._frames)(progress, shard, slots)
         return (item for item, _ in frames) if options.batch_size is None else batches(frames, options.batch_size)
 

@@ -83,7 +83,7 @@ def test_threads_whole_frames_and_dtypes(files):
 
 def test_the_information_names_all_files(files):
     for item in make(files, return_info=True, shuffle=False):
-        assert list(item) == ["audio", "path", "start", "num_valid"]
+        assert list(item) == ["audio", "path", "start", "num_valid", "num_samples", "seed"]
         assert [path.rpartition("/")[2] for path in item["path"].values()] == [f"{number_of(item)}.wav"] * 2
         assert list(item["path"]) == list(item["audio"]) == ["low", "high"]
         assert item["num_valid"] == int((item["audio"]["high"] != 0).sum())
