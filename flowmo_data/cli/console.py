@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from flowmo_data.errors import FlowmoDataError, shown
 from flowmo_data.sources import find_left_out
 
 console = Console()
+_NAMED = re.compile(r"([^/=]+)=(.+)", re.DOTALL)
 _WIDEST = 100_000
 
 
@@ -47,12 +49,35 @@ def show(table: Table) -> None:
     Console(width=max(width, console.width)).print(table)
 
 
-def show_left_out(files: str) -> dict[str, str]:
-    """Print what is left out of a folder though it may be audio; return the reasons, by path."""
-    left_out = find_left_out(files)
+def parse_files(arguments: Sequence[str]) -> str | dict[str, str]:
+    """Return what the arguments name: one folder, or several by name, `NAME=FOLDER` each.
+
+    A folder that exists is that folder, even if there is a "=" in its path.
+    """
+    if len(arguments) == 1 and (os.path.exists(arguments[0]) or not _NAMED.match(arguments[0])):
+        return arguments[0]
+    pairs = [_NAMED.match(argument) for argument in arguments]
+    named = {pair[1]: pair[2] for pair in pairs if pair}
+    if len(named) < len(arguments):
+        raise click.UsageError(
+            f"{' '.join(arguments)}: give one folder, or a different name for each: mixture=mix/ vocals=vocals/ (files "
+            "of the same name are then aligned with each other)"
+        )
+    return named
+
+
+def show_left_out(files: str | Mapping[str, str]) -> dict[str, str]:
+    """Print what is left out of folders though it may be audio; return the reasons, by path."""
+    folders = [files] if isinstance(files, str) else list(files.values())
+    left_out = {path: reason for folder in folders for path, reason in find_left_out(folder).items()}
     if left_out:
-        show(reasons_table("left out", left_out, files if os.path.isdir(files) else "."))
+        show(reasons_table("left out", left_out, root_of(files)))
     return left_out
+
+
+def root_of(files: str | Mapping[str, str]) -> str:
+    """Return the folder that paths are shown relative to."""
+    return files if isinstance(files, str) and os.path.isdir(files) else "."
 
 
 def reasons_table(title: str, files: Mapping[str, str], root: str) -> Table:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
-from flowmo_data.cli.console import check_writable, plain_errors, progress, reasons_table, say, show, show_left_out
+from flowmo_data.cli.console import (
+    check_writable,
+    parse_files,
+    plain_errors,
+    progress,
+    reasons_table,
+    say,
+    show,
+    show_left_out,
+)
 from flowmo_data.errors import FilesError, FilesNotFoundError, FlowmoDataError, IndexVersionError, counted
 from flowmo_data.runtime.processes import num_cores
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
 
 
 @click.command()
-@click.argument("folder")
+@click.argument("folders", metavar="FOLDER|NAME=FOLDER...", nargs=-1, required=True)
 @click.option(
     "-o",
     "--output",
@@ -33,40 +43,52 @@ from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
 )
 @click.option("--fresh", is_flag=True, help="Read all files again, even if they have not changed.")
 @plain_errors
-def index(folder: str, output: Path, root: Path | None, workers: int | None, fresh: bool) -> None:
+def index(folders: tuple[str, ...], output: Path, root: Path | None, workers: int | None, fresh: bool) -> None:
     """Write the lengths of all files in FOLDER, and the positions of their packets, to an index.
 
     FOLDER is a folder of audio, a file or a glob. Give the index to StreamingAudioDataset in place of the folder. All
     ranks then have the same number of frames, lengths are known, and any frame is found at once. Nothing is decoded.
 
+    Several folders with names, such as mixture=mix/ vocals=vocals/, have files that are aligned with each other: each
+    frame is cut at the same place of all files with the same path below their folders, apart from the suffix.
+
     If the index already exists, only files that have changed are read.
     """
     if output.suffix != INDEX_SUFFIX:
         raise click.UsageError(f"-o {output}: the name of an index must end in {INDEX_SUFFIX}")
-    if folder.endswith(INDEX_SUFFIX):
-        raise click.UsageError(f"{folder} is an index; to update it, give the folder of its files")
-    previous = _previous(output, root or Path(folder))
+    files = parse_files(folders)
+    if isinstance(files, str) and files.endswith(INDEX_SUFFIX):
+        raise click.UsageError(f"{files} is an index; to update it, give the folder of its files")
+    previous = _previous(output, Path(files) if root is None and isinstance(files, str) else root)
     check_writable(output, "-o")
-    built = build_with_progress(folder, root=root, previous=None if fresh else previous, workers=workers)
+    built = build_with_progress(files, root=root, previous=None if fresh else previous, workers=workers)
     bad = built.bad_files()
     if bad:
         show(reasons_table("cannot be read", bad, built.root))
-    show_left_out(folder)
-    if len(bad) == len(built):
-        raise FlowmoDataError(f"{folder}: none of {counted(len(bad), 'file')} can be read; nothing is written")
+    show_left_out(files)
+    seconds, noun = built.columns.seconds(), "set" if built.names else "file"
+    good = int((seconds > 0).sum())
+    if not good:
+        raise FlowmoDataError(
+            f"{' '.join(folders)}: none of {counted(len(built), noun)} can be read; nothing is written"
+        )
     built.save(output)
-    hours = float(built.columns.seconds().sum()) / 3_600
-    say(f"{output}: {counted(len(built) - len(bad), 'file')}, {hours:,.2f} hours; {counted(len(bad), 'bad file')}")
+    hours, num_bad = float(seconds.sum()) / 3_600, len(built) - good
+    say(f"{output}: {counted(good, noun)}, {hours:,.2f} hours; {counted(num_bad, f'bad {noun}')}")
 
 
 def build_with_progress(
-    folder: str, *, root: Path | None = None, previous: AudioIndex | None = None, workers: int | None = None
+    files: str | Mapping[str, str],
+    *,
+    root: Path | None = None,
+    previous: AudioIndex | None = None,
+    workers: int | None = None,
 ) -> AudioIndex:
     """Build an index and show the progress."""
     with progress() as display:
         task = display.add_task("reading packets", total=None)
         return AudioIndex.build(
-            folder,
+            files,
             root=root,
             previous=previous,
             num_workers=num_cores() if workers is None else workers,
@@ -74,7 +96,7 @@ def build_with_progress(
         )
 
 
-def _previous(output: Path, root: Path) -> AudioIndex | None:
+def _previous(output: Path, root: Path | None) -> AudioIndex | None:
     """Return the index that exists at `output`; raise if another file is there, so as not to overwrite it."""
     if not output.exists():
         return None

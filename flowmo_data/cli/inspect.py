@@ -10,7 +10,7 @@ import click
 from rich import box
 from rich.table import Table
 
-from flowmo_data.cli.console import check_writable, plain_errors, reasons_table, say, show, show_left_out
+from flowmo_data.cli.console import check_writable, parse_files, plain_errors, reasons_table, say, show, show_left_out
 from flowmo_data.cli.index import build_with_progress
 from flowmo_data.cli.summary import draw_summary, summarize
 from flowmo_data.errors import FlowmoDataError, counted
@@ -19,7 +19,7 @@ from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
 
 
 @click.command()
-@click.argument("files", metavar="FOLDER|INDEX")
+@click.argument("folders", metavar="FOLDER|INDEX|NAME=FOLDER...", nargs=-1, required=True)
 @click.option("--sr", default=44_100, show_default=True, type=click.IntRange(1), help="Sample rate of frames, Hz.")
 @click.option("--samples-per-frame", default=196_608, show_default=True, type=click.IntRange(1))
 @click.option("--workers", type=click.IntRange(0), help="Processes that read a folder.  [default: one per core]")
@@ -27,20 +27,30 @@ from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
 @click.option("--plot", "plot_path", type=click.Path(path_type=Path, dir_okay=False), help="Draw a picture to FILE.")
 @plain_errors
 def inspect(
-    files: str, sr: int, samples_per_frame: int, workers: int | None, json_path: Path | None, plot_path: Path | None
+    folders: tuple[str, ...],
+    sr: int,
+    samples_per_frame: int,
+    workers: int | None,
+    json_path: Path | None,
+    plot_path: Path | None,
 ) -> None:
-    """Summarize a folder of audio, or an index: hours, formats, rates, lengths and problems."""
+    """Summarize a folder of audio, or an index: hours, formats, rates, lengths and problems.
+
+    Several folders with names, such as mixture=mix/ vocals=vocals/, have files that are aligned with each other.
+    """
+    files = parse_files(folders)
     if json_path:
         check_writable(json_path, "--json")
     if plot_path:
         check_format(plot_path)
         check_writable(plot_path, "--plot")
-    index = AudioIndex.load(files) if files.endswith(INDEX_SUFFIX) else build_with_progress(files, workers=workers)
+    is_index = isinstance(files, str) and files.endswith(INDEX_SUFFIX)
+    index = AudioIndex.load(str(files)) if is_index else build_with_progress(files, workers=workers)
     summary = summarize(index, sr=sr, samples_per_frame=samples_per_frame)
     _print(summary)
-    summary["left_out"] = {} if files.endswith(INDEX_SUFFIX) else show_left_out(files)
+    summary["left_out"] = {} if is_index else show_left_out(files)
     if not summary["files"]:
-        raise FlowmoDataError(f"{files}: none of {counted(len(index), 'file')} can be read")
+        raise FlowmoDataError(f"{' '.join(folders)}: none of {counted(len(index.file_columns), 'file')} can be read")
     if json_path:
         json_path.write_text(json.dumps(summary, indent=1) + "\n")
     if plot_path:
@@ -55,6 +65,8 @@ def _print(summary: dict[str, Any]) -> None:
         f"{pad:,} frames of {summary['samples_per_frame']:,} samples per epoch ({drop:,} with framing='drop'), at "
         f"{summary['sr']:,} Hz",
     ]
+    if summary["names"]:
+        lines.insert(1, f"{counted(summary['sets'], 'set')} of {', '.join(summary['names'])}, aligned with each other")
     for line in lines:
         say(line)
     if summary["files"]:

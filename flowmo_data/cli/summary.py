@@ -29,9 +29,9 @@ def summarize(index: AudioIndex, *, sr: int, samples_per_frame: int) -> dict[str
         samples_per_frame: length of a frame.
 
     Returns:
-        Number, hours and bytes of the readable files; files and hours by format, sample rate (Hz) and channels;
-        quantiles of the mean bitrate (kbit/s) and the duration (s) of a file; frames per epoch by framing; damaged and
-        bad files, each with its problem.
+        Names of aligned files and the number of their sets, if files are aligned. Number, hours and bytes of the
+        readable files; files and hours by format, sample rate (Hz) and channels; quantiles of the mean bitrate (kbit/s)
+        and the duration (s) of a file; frames per epoch by framing; damaged and bad files, each with its problem.
     """
     columns = index.file_columns
     bad, damaged = columns.bad_files(), columns.damaged_files()
@@ -41,6 +41,8 @@ def summarize(index: AudioIndex, *, sr: int, samples_per_frame: int) -> dict[str
     lengths = index.columns.lengths(sr, on_other_rate="resample")
     return {
         "root": index.root,
+        "names": list(index.names),
+        "sets": int((lengths > 0).sum()),
         "files": int(good.sum()),
         "hours": float(seconds.sum() / 3_600),
         "bytes": int(sizes[good].sum()),
@@ -54,7 +56,7 @@ def summarize(index: AudioIndex, *, sr: int, samples_per_frame: int) -> dict[str
         "frames_per_epoch": {
             framing: frames_per_epoch(lengths, samples_per_frame, framing, shuffle=True) for framing in ("pad", "drop")
         },
-        "damaged_files": {columns.path(file): damage for file, damage in damaged.items()},
+        "damaged_files": {columns.path(file): damage for file, damage in damaged.items()} | index.misaligned(),
         "bad_files": {columns.path(file): reason for file, reason in bad.items()},
     }
 

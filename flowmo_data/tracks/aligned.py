@@ -67,11 +67,7 @@ class AlignedTrack:
             return (
                 f"the aligned files are cut at {start:.3f} s, because audio is missing there from {self.missing.path}"
             )
-        lengths = [_seconds(each) for each in self.members]
-        if max(lengths) - min(lengths) <= MOST_SECONDS_APART:
-            return ""
-        each = ", ".join(f"{name} {length:.3f} s" for name, length in zip(self.names, lengths, strict=True))
-        return f"the lengths of the aligned files differ ({each}), and the shortest counts"
+        return difference(self.names, [_seconds(each) for each in self.members])
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +122,18 @@ def at_sample_rate(track: AnyTrack, sr: int, *, on_other_rate: str) -> AnyTimeli
             if end <= 0:
                 raise AudioFileError.of(track.missing.path, "audio is missing from its start, so it is not aligned")
     return AlignedTimeline(track.names, tuple(replace(each, end=end) for each in timelines))
+
+
+def difference(names: Sequence[str], lengths: Sequence[float]) -> str:
+    """Return that the lengths of aligned files, in seconds, differ; an empty string if they differ too little.
+
+    >>> difference(["mixture", "vocals"], [10.0, 9.5])
+    'the lengths of the aligned files differ (mixture 10.000 s, vocals 9.500 s), and the shortest counts'
+    """
+    if max(lengths) - min(lengths) <= MOST_SECONDS_APART:
+        return ""
+    each = ", ".join(f"{name} {length:.3f} s" for name, length in zip(names, lengths, strict=True))
+    return f"the lengths of the aligned files differ ({each}), and the shortest counts"
 
 
 def samples_before(seconds: float, sr: int) -> int:

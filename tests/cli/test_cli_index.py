@@ -76,7 +76,7 @@ def test_an_index_is_updated_where_its_folder_has_moved(folder, tmp_path):
         (["inspect", "{tmp}/none.parquet"], 1, "there is no such index; make one"),
         (["inspect", "{folder}", "--plot", "{tmp}/a.xyz"], 1, "its name must end in one of"),
         (["inspect", "{folder}", "--json", "{tmp}/no/a.json"], 1, "--json"),
-        (["inspect"], 2, "Missing argument 'FOLDER|INDEX'"),
+        (["inspect"], 2, "Missing argument 'FOLDER|INDEX|NAME=FOLDER...'"),
     ],
 )
 def test_bad_input_is_said(folder, tmp_path, arguments, status, message):

@@ -42,6 +42,10 @@ class AlignedColumns:
         """Return the absolute path of a set's first file."""
         return self._files.path(int(next(row for row in self._rows[index] if row >= 0)))
 
+    def paths(self, index: int) -> list[str]:
+        """Return the absolute paths of a set's files; fewer than there are names if it is incomplete."""
+        return [self._files.path(row) for row in self._rows[index].tolist() if row >= 0]
+
     @cached_property
     def _is_good(self) -> npt.NDArray[np.bool_]:
         """Whether all files of a set can be read."""
@@ -51,15 +55,25 @@ class AlignedColumns:
 
     def damaged_files(self) -> dict[int, str]:
         """Return the problems of each set that can be read and has some, of one of its files or between them."""
-        damaged = self._sets_of(list(self._files.damaged_files()))
+        tracks = {int(number): self.track(int(number)) for number in np.flatnonzero(self._is_good & self._is_odd)}
+        return {
+            number: "; ".join(
+                problem for problem in (track.damage, *(each.damage for each in track.members)) if problem
+            )
+            for number, track in tracks.items()
+        }
+
+    def misaligned(self) -> dict[str, str]:
+        """Return the problems of the files of a set with each other, by the path of its first file."""
+        tracks = (self.track(int(number)) for number in np.flatnonzero(self._is_good & self._is_odd))
+        return {track.path: track.damage for track in tracks if track.damage}
+
+    @cached_property
+    def _is_odd(self) -> npt.NDArray[np.bool_]:
+        """Whether a file of a set is damaged, or their lengths differ."""
         by_file = self._of_files(self._files.seconds(), np.inf)
         apart = by_file.max(axis=1) - by_file.min(axis=1) > MOST_SECONDS_APART
-        numbers = np.flatnonzero(self._is_good & (damaged | apart))
-        return {int(number): self._problems(int(number)) for number in numbers}
-
-    def _problems(self, index: int) -> str:
-        track = self.track(index)
-        return "; ".join(problem for problem in (track.damage, *(each.damage for each in track.members)) if problem)
+        return np.asarray(apart | self._sets_of(list(self._files.damaged_files())))
 
     def seconds(self) -> npt.NDArray[np.float64]:
         """Return the duration of every set, that of its shortest file, seconds; 0 if one of them cannot be read."""

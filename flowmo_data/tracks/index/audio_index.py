@@ -151,6 +151,10 @@ class AudioIndex:
         """Return the reason why each bad file cannot be read, by path."""
         return {self.file_columns.path(index): reason for index, reason in self.file_columns.bad_files().items()}
 
+    def misaligned(self) -> dict[str, str]:
+        """Return the problems of aligned files with each other, by the path of the first of them."""
+        return self.columns.misaligned() if isinstance(self.columns, AlignedColumns) else {}
+
     def without(self, paths: Collection[str]) -> AudioIndex:
         """Return the index without some files, and without those that are aligned with them.
 
