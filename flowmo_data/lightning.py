@@ -34,8 +34,8 @@ except ImportError as error:
         f"flowmo_data.lightning needs lightning ({error}): pip install 'flowmo_data[lightning]'"
     ) from error
 
-Files = Union[str, Sequence[str], "os.PathLike[str]", AudioIndex]
-"""A folder, a file, a glob or a sequence of these; or an index, or the path of one. See `StreamingAudioDataset`."""
+Files = Union[str, Sequence[str], "os.PathLike[str]", Mapping[str, Any], AudioIndex]
+"""A folder, a file, a glob or a sequence of these, or several by name, or an index: see `StreamingAudioDataset`."""
 
 
 class DatasetOptions(TypedDict, total=False):
@@ -112,11 +112,8 @@ class StreamingAudioDataModule(LightningDataModule):
         train, val, test = _as_text(train), _as_text(val), _as_text(test)
         self._options: dict[str, Any] = {**options, "dtype": getattr(torch, dtype, dtype)}
         checked = {name: value for name, value in self._options.items() if name != "exclude"}
-        Options(
-            **{**checked, "decoder": choose_decoder(checked.get("decoder", "auto"))},
-            batch_size=batch_size,
-            repeat=repeat,
-        )
+        decoder = choose_decoder(checked.get("decoder", "auto"))
+        Options(**{**checked, "decoder": decoder}, batch_size=batch_size, repeat=repeat)
         self._repeat = repeat
         self._loading = {
             "num_workers": num_workers,
@@ -292,6 +289,8 @@ def _as_text(files: Files | None) -> Any:
     """Return files in the form that a checkpoint can keep: torch does not load paths."""
     if files is None or isinstance(files, (str, AudioIndex)):
         return files
+    if isinstance(files, Mapping):
+        return {name: _as_text(each) for name, each in files.items()}
     return os.fspath(files) if isinstance(files, os.PathLike) else [os.fspath(each) for each in files]
 
 

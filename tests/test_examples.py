@@ -17,7 +17,7 @@ from flowmo_data import OptionError
 from flowmo_data.bench.demo import NUM_FILES, default_folder
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-SCRIPTS = ["train_loop", "train_lightning", "train_ddp", "features", "benchmark_workers"]
+SCRIPTS = ["train_loop", "train_lightning", "train_ddp", "features", "benchmark_workers", "separation"]
 SMALL = ["--samples-per-frame", str(3 * 64 * 64), "--batch-size", "4", "--num-workers", "1"]
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -150,6 +150,12 @@ def test_the_benchmark_tells_what_to_set(folder, tmp_path):
     output = run("benchmark_workers", folder, *SMALL[:4], *few, "--out", tmp_path / "workers.png")
     assert "Recommended here: num_workers=1" in output
     assert (tmp_path / "workers.png").read_bytes().startswith(PNG)
+
+
+def test_stems_are_separated(folder, tmp_path):
+    ((first, last),) = losses(run("separation", folder, *SMALL, "--max-steps", "40", "--stems", tmp_path))
+    assert last < 0.6 * first
+    assert sorted(path.name for path in (tmp_path / "bass").iterdir()) == [f"{number:03d}.wav" for number in range(5)]
 
 
 def test_without_a_folder_the_demo_corpus_is_made(tmp_path, monkeypatch):

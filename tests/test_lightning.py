@@ -224,6 +224,36 @@ def test_an_index_is_not_among_the_hyperparameters(index):
     assert next(iter(data.train_dataloader())).shape == (2, 2, 16_384)
 
 
+class Separating(Plain):
+    """Takes batches of two aligned files, and keeps them."""
+
+    def training_step(self, batch, batch_idx):
+        self.steps = [*getattr(self, "steps", []), batch]
+        return (self.net(batch["mix"]) - batch["vocals"]).square().mean()
+
+    def validation_step(self, batch, batch_idx):
+        assert torch.equal(batch["mix"], batch["vocals"])
+
+
+def test_aligned_files_resume_from_a_checkpoint(music, tmp_path):
+    files = {"mix": Path(music), "vocals": [music]}
+    steps = []
+    for max_steps, resumed in ((4, None), (2, None), (4, tmp_path / "saved.ckpt")):
+        trainer = lightning.Trainer(**QUIET, max_steps=max_steps, enable_checkpointing=False)
+        model = Separating()
+        trainer.fit(model, StreamingAudioDataModule(files, files, **SMALL), ckpt_path=resumed)
+        trainer.save_checkpoint(tmp_path / "saved.ckpt")
+        steps.append(model.steps)
+    whole, first, rest = steps
+    assert [len(each) for each in steps] == [4, 2, 2]
+    for one, other in zip(whole, first + rest, strict=True):
+        assert one.keys() == other.keys() == {"mix", "vocals"}
+        assert torch.equal(one["mix"], other["mix"])
+        assert torch.equal(one["vocals"], other["vocals"])
+    again = StreamingAudioDataModule.load_from_checkpoint(tmp_path / "saved.ckpt")
+    assert again.hparams["train"] == {"mix": str(music), "vocals": [str(music)]}
+
+
 def test_it_can_be_iterated_over_without_a_trainer(music):
     data = StreamingAudioDataModule(music, music, **SMALL)
     loader = data.train_dataloader()
