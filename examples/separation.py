@@ -55,7 +55,7 @@ class MaskEstimator(nn.Module):
 
 def main() -> None:
     """Make the stems and train."""
-    arguments = parser(__doc__, max_steps=60)
+    arguments = parser(__doc__, max_steps=40)
     arguments.add_argument("--stems", type=Path, help="an empty folder to keep the stems in [a temporary one]")
     args = arguments.parse_args()
     files = files_or_demo(args.files)

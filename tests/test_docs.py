@@ -84,11 +84,15 @@ def skip_without(code):
 
 @pytest.fixture(scope="module")
 def material(tmp_path_factory):
-    """A folder with music/ in it, and its index."""
+    """A folder with music/ in it, its index, and mix/ and vocals/, which are aligned."""
     material = tmp_path_factory.mktemp("material")
     (material / "music").mkdir()
     for index in range(12):
         make_mp3(material / "music" / f"{index:02d}.mp3", 220_000 - 15_000 * (index % 6), seed=index)
+    for folder in ("mix", "vocals"):
+        (material / folder).mkdir()
+        for index in range(5):
+            make_mp3(material / folder / f"{index}.mp3", 150_000, seed=index)
     if find_spec("pyarrow") is not None:
         AudioIndex.build(material / "music").save(material / "music.parquet")
     return material

@@ -1,10 +1,12 @@
 """Frames of files that are aligned with each other: cut at the same places of all, whatever their codecs."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
 import torch
-from builders import RATE, make_mp3, make_ramp, make_wav, told
+from builders import RATE, make_mp3, make_ramp, make_wav, told, walk_bytes
 from torch.utils.data import DataLoader
 
 from flowmo_data import (
@@ -175,6 +177,16 @@ def test_an_mp3_lines_up_with_its_wav_and_so_do_all_codecs(clicks, decoder):
             alike = np.fft.irfft(spectrum * spectra["wav"].conj())  # by lag
             assert np.argmax(alike) == 0, codec
             assert alike[0] > 0.85 * np.fft.irfft(np.abs(spectra["wav"]) ** 2)[0], codec
+
+
+def test_an_mp3_without_its_tag_is_late_as_its_encoder_was(clicks, tmp_path):
+    data = Path(clicks["mp3"], "clicks.mp3").read_bytes()
+    (section,) = walk_bytes(data).sections
+    (tmp_path / "clicks.mp3").write_bytes(data[section.offsets[0] :])
+    files = {"wav": clicks["wav"], "mp3": str(tmp_path)}
+    frame = next(iter(make(files, samples_per_frame=4 * RATE, shuffle=False)))
+    wav, mp3 = (np.fft.rfft(frame[name][0].double().numpy()) for name in files)
+    assert np.argmax(np.fft.irfft(mp3 * wav.conj())) == 1_105
 
 
 # Sets that do not fit, and bad files
