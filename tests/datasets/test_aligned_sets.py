@@ -107,6 +107,28 @@ def test_the_transform_sees_all_of_them(files):
     assert batches[0].shape == (4, 1, 32)
 
 
+def test_a_rejected_set_leaves_no_hole_in_a_batch(ramps):
+    def whole(frames):
+        return frames if (frames["low"] != 0).all() else None
+
+    batches = list(make(ramps, transform=whole, batch_size=3))
+    assert {len(batch["high"]) for batch in batches[:-1]} == {3}
+    assert len(check_aligned(batches)) == 32 * sum(len(batch["low"]) for batch in batches)
+    dataset = make(AudioIndex.build(ramps), transform=whole, batch_size=3)
+    assert sum(len(batch["high"]) for batch in dataset) == dataset.frames_per_epoch
+
+
+def test_ranks_report_each_missing_partner_once(ramps, tmp_path):
+    for number in range(5):
+        make_ramp(tmp_path / f"{number}.wav", 1, 10)
+    named = []
+    for rank in range(2):
+        dataset = make({"low": [ramps["low"], str(tmp_path)], "high": ramps["high"]}, rank=rank, world_size=2)
+        list(DataLoader(dataset, num_workers=2))
+        named += dataset.report().skipped
+    assert sorted(named) == [str(tmp_path / f"{number}.wav") for number in range(5)]
+
+
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_a_loop_resumes_exactly(files, num_workers):
     def load(**options):
