@@ -131,17 +131,18 @@ class AudioFrameDataset(Dataset[Any]):
             IndexError: there is no such frame.
             TypeError: `index` is not a whole number.
         """
-        options = self.options
-        slots = Slots(None, options.channels, options.samples_per_frame, options.dtype)
-        (item,) = self._items([self._place(index)], [next(slots)])
+        (item,) = self._items([self._place(index)], [next(Slots(None, *self._shape()))])
         return item
 
     def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[Any]:
         """Return the frames at `indices`. The standard collate function makes a batch of them without a copy."""
         places = [self._place(index) for index in indices]
+        return self._items(places, slots_of_a_batch(len(places), *self._shape()))
+
+    def _shape(self) -> tuple[int, int, torch.dtype, tuple[str, ...]]:
+        """Return the channels, length and dtype of a frame, and the names of aligned files."""
         options = self.options
-        slots = slots_of_a_batch(len(places), options.channels, options.samples_per_frame, options.dtype)
-        return self._items(places, slots)
+        return options.channels, options.samples_per_frame, options.dtype, self._stream.names
 
     def _place(self, index: SupportsIndex) -> int:
         """Return the number of a frame, 0 or greater."""

@@ -139,10 +139,15 @@ def _fresh_slots(
             yield Slot(frames, made, place, names)
 
 
-def slots_of_a_batch(batch_size: int, channels: int, samples_per_frame: int, dtype: torch.dtype) -> list[Slot]:
+def slots_of_a_batch(
+    batch_size: int, channels: int, samples_per_frame: int, dtype: torch.dtype, names: tuple[str, ...] = ()
+) -> list[Slot]:
     """Return the slots of a batch. The standard collate function makes it of their frames, without a copy."""
-    batch = batch_memory().take((batch_size, channels, samples_per_frame), dtype)
-    return [Slot(Frame.in_batch(batch, place), batch, place) for place in range(batch_size)]
+    shape = (batch_size, channels, samples_per_frame)
+    made = tuple(batch_memory().take(shape, dtype) for _ in range(len(names) or 1))
+    return [
+        Slot(tuple(Frame.in_batch(batch, place) for batch in made), made, place, names) for place in range(batch_size)
+    ]
 
 
 def batches(items: Iterable[Item], batch_size: int) -> Iterator[Any]:

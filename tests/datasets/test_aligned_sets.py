@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from flowmo_data import (
     AudioFileError,
+    AudioFrameDataset,
     AudioIndex,
     FilesNotFoundError,
     NoReadableFileError,
@@ -380,3 +381,16 @@ def test_excluded_files_take_their_sets_along(music):
         items, report = epoch_of(files, exclude=exclude)
         assert set(seconds_by_file(items)) == {"0.wav", "2.wav"}
         assert not report
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_frames_by_number(ramps, workers):
+    dataset = AudioFrameDataset(AudioIndex.build(ramps), samples_per_frame=32, channels=1, decoder="soundfile")
+    batches = list(DataLoader(dataset, batch_size=4, num_workers=workers))
+    assert [batch["low"].shape for batch in batches[:-1]] == [(4, 1, 32)] * (len(batches) - 1)
+    assert len(check_aligned(batches)) == sum(LENGTHS)
+    assert torch.equal(dataset[1]["high"], batches[0]["high"][1])
+    informed = AudioFrameDataset(AudioIndex.build(ramps), samples_per_frame=32, channels=1, return_info=True)
+    item = informed[2]
+    assert torch.equal(item["audio"]["low"], dataset[2]["low"])
+    assert {name: Path(path).parts[-3] for name, path in item["path"].items()} == {"low": "low", "high": "high"}
