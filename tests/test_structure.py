@@ -36,7 +36,7 @@ INSIDE = {
         "soundfile_window", "polyphase", "convolving", "resampling", "conditioning", "reading", "batching", "items",
         "frames",
     ],
-    "datasets": ["streaming", "map_style"],
+    "datasets": ["iteration", "streaming", "map_style"],
     "bench": [
         "demo", "setups", "baselines", "surveying", "limit", "measuring", "running", "decoders", "reporting",
         "plotting",

@@ -12,7 +12,7 @@ from flowmo_data.epochs.error_log import ErrorLog
 from flowmo_data.epochs.options import Options
 from flowmo_data.epochs.progress import Progress
 from flowmo_data.epochs.sharding import Shard
-from flowmo_data.epochs.span import Span, Stream
+from flowmo_data.epochs.span import FrameStream, Span
 from flowmo_data.errors import AllFramesRejectedError, AudioFileError, NoReadableFileError
 
 _MOST_UNREADABLE = 100
@@ -35,7 +35,7 @@ class Decoded(NamedTuple):
 class FrameReader:
     """Turns spans into emitted items."""
 
-    def __init__(self, options: Options, stream: Stream, error_log: ErrorLog) -> None:
+    def __init__(self, options: Options, stream: FrameStream, error_log: ErrorLog) -> None:
         self._options, self._stream, self._error_log = options, stream, error_log
 
     def decoded(self, work: tuple[Span, Slot]) -> Decoded:

@@ -56,24 +56,6 @@ class Stream(Protocol):
             NoReadableFileError: none of the files can be read.
         """
 
-    def after(self, progress: Progress) -> Progress:
-        """Return the start of the next epoch of an endless stream, after an epoch that ended with `progress`."""
-
-    def substitute(self, span: Span, epoch: int, attempt: int) -> Span | None:
-        """Return the span to emit in place of an unreadable or rejected one; None for nothing."""
-
-    def has_frames(self, shard: Shard) -> bool:
-        """Return whether a shard ever gets a frame.
-
-        A worker without frames ends. A rank without frames would keep the others waiting.
-
-        Raises:
-            OptionError: no worker of the rank gets a frame.
-        """
-
-    def check_empty_epochs(self, num_epochs: int, shard: Shard) -> None:
-        """Raise `NoReadableFileError` if `num_epochs` epochs in a row without a frame mean that there is none."""
-
     def num_frames(self, world_size: int) -> int:
         """Return the number of frames of a rank in an epoch.
 
@@ -93,3 +75,25 @@ class Stream(Protocol):
         Raises:
             StateError: the state belongs to other files, options or, if that matters, another layout.
         """
+
+
+class FrameStream(Stream, Protocol):
+    """A stream of the frames of one dataset, which can be endless."""
+
+    def after(self, progress: Progress) -> Progress:
+        """Return the start of the next epoch of an endless stream, after an epoch that ended with `progress`."""
+
+    def substitute(self, span: Span, epoch: int, attempt: int) -> Span | None:
+        """Return the span to emit in place of an unreadable or rejected one; None for nothing."""
+
+    def has_frames(self, shard: Shard) -> bool:
+        """Return whether a shard ever gets a frame.
+
+        A worker without frames ends. A rank without frames would keep the others waiting.
+
+        Raises:
+            OptionError: no worker of the rank gets a frame.
+        """
+
+    def check_empty_epochs(self, num_epochs: int, shard: Shard) -> None:
+        """Raise `NoReadableFileError` if `num_epochs` epochs in a row without a frame mean that there is none."""

@@ -11,7 +11,7 @@ from flowmo_data.epochs.error_log import ErrorLog
 from flowmo_data.epochs.from_files import FileStream
 from flowmo_data.epochs.from_index import IndexedStream
 from flowmo_data.epochs.options import Options
-from flowmo_data.epochs.span import Stream
+from flowmo_data.epochs.span import FrameStream
 from flowmo_data.errors import FilesError, FilesTypeError, OptionError
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
 
@@ -23,7 +23,7 @@ _MAKE_ONE = "flowmo-data index FOLDER -o corpus.parquet"
 
 def open_stream(
     files: Files, options: Options, error_log: ErrorLog, *, exclude: sources.Exclude | None = None
-) -> Stream:
+) -> FrameStream:
     """Return the stream of `files`, without the files in `exclude`.
 
     Raises:

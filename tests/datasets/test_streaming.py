@@ -427,8 +427,8 @@ def test_resuming_decodes_nothing_that_was_handed_out(ramps, monkeypatch):
         next(frames)
     state, rest = dataset.state_dict(), len(list(frames))
     resumed, decoded = make(ramps[0]), []
-    decode = resumed._frame_reader.decoded
-    monkeypatch.setattr(resumed._frame_reader, "decoded", lambda work: decoded.append(work) or decode(work))
+    decode = resumed.reader.decoded
+    monkeypatch.setattr(resumed.reader, "decoded", lambda work: decoded.append(work) or decode(work))
     resumed.load_state_dict(state)
     assert len(list(resumed)) == len(decoded) == rest
 
