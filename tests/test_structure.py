@@ -29,14 +29,15 @@ INSIDE = {
     "tracks/index": ["schema", "columns", "aligned_columns", "describing", "building", "audio_index"],
     "epochs": [
         "options", "framing", "randomness", "shuffle_buffer", "plan", "sharding", "report", "error_log", "progress",
-        "span", "from_files", "from_index", "stream",
+        "span", "from_files", "from_index", "stream", "mixing", "turns", "stages", "mixture", "mixed_index",
+        "mixed_files",
     ],
     "decoding": [
         "minimp3", "libsndfile", "native", "registry", "recovery", "window", "mpeg_window", "flac_frames",
         "soundfile_window", "polyphase", "convolving", "resampling", "conditioning", "reading", "batching", "items",
-        "frames",
+        "frames", "mixed_frames",
     ],
-    "datasets": ["iteration", "streaming", "map_style"],
+    "datasets": ["iteration", "streaming", "map_style", "mixed"],
     "bench": [
         "demo", "setups", "baselines", "surveying", "limit", "measuring", "running", "decoders", "reporting",
         "plotting",

@@ -46,6 +46,8 @@ class StreamDataset(IterableDataset[Any]):
     stream: Stream
     reader: Reader
     error_logs: Sequence[ErrorLog]
+    _is_mixture = False
+    _batches_by_slot = False
 
     def _begin(self, rank: int | None, world_size: int | None) -> None:
         """Set up the iteration; the end of every constructor."""
@@ -78,7 +80,7 @@ class StreamDataset(IterableDataset[Any]):
         frames = self._emitted(progress, shard, slots, self._turn())
         if options.batch_size is None:
             return (item for item, _ in frames)
-        return batches(frames, options.batch_size)
+        return batches(frames, options.batch_size, by_slot=self._batches_by_slot)
 
     def _emitted(self, progress: Progress, shard: Shard, slots: Slots, turn: int | None) -> Iterator[Item]:
         """Yield the items of an iteration, each with its slot."""
@@ -106,13 +108,21 @@ class StreamDataset(IterableDataset[Any]):
         work = zip(self.stream.spans(progress, shard, turn), slots, strict=False)
         with ExitStack() as logs:
             for log in self.error_logs:
-                is_resumed = progress.handed_out > 0
-                logs.enter_context(log.epoch(progress.epoch, shard, self._clock.iteration, is_resumed=is_resumed))
+                logs.enter_context(
+                    log.epoch(
+                        progress.epoch,
+                        shard,
+                        self._clock.iteration,
+                        is_resumed=progress.handed_out > 0,
+                        of_mixture=self._is_mixture,
+                    )
+                )
             for decoded in ordered_map(self.reader.decoded, work, threads=self.options.decode_threads):
                 progress = self._progress = self._after(progress, decoded.span)
                 item = self.reader.finished(decoded, progress.epoch)
                 if item is None:
-                    slots.give_back(decoded.slot)
+                    if not self._batches_by_slot:
+                        slots.give_back(decoded.slot)
                 else:
                     has_emitted = True
                     yield item, decoded.slot
@@ -142,6 +152,11 @@ class StreamDataset(IterableDataset[Any]):
         self._place = place_of(self, self._rank, self._world_size)
         return self._place[:2]
 
+    @property
+    def given_rank(self) -> tuple[int | None, int | None]:
+        """Rank and number of ranks as given; None where they are looked up."""
+        return self._rank, self._world_size
+
     def _last_rank_and_world_size(self) -> tuple[int, int]:
         """Return those of the last iteration if it was sharded from outside, which cannot be seen in between."""
         return self._place[:2] if self._place and self._place.taken else self.rank_and_world_size()
@@ -154,8 +169,12 @@ class StreamDataset(IterableDataset[Any]):
         Raises:
             TypeError: there is no index, or no end.
         """
-        frames = self.stream.num_frames(self._last_rank_and_world_size()[1])
+        frames = self._num_frames(*self._last_rank_and_world_size())
         return ceil(frames / (self.options.batch_size or 1))
+
+    def _num_frames(self, rank: int, world_size: int) -> int:
+        """Return the number of frames of a rank in an epoch, or raise TypeError."""
+        raise NotImplementedError
 
     def __bool__(self) -> bool:
         return True  # even if the length is 0 or unknown

@@ -77,6 +77,9 @@ class StreamingAudioDataset(StreamDataset):
         AllFramesRejectedError: while iterating: the transform rejects every frame.
     """
 
+    stream: FrameStream
+    reader: FrameReader
+
     def __init__(
         self,
         files: Files,
@@ -127,7 +130,7 @@ class StreamingAudioDataset(StreamDataset):
         )
         self.error_log = ErrorLog(self.options)
         self.error_logs = [self.error_log]
-        self.stream: FrameStream = open_stream(files, self.options, self.error_log, exclude=exclude)
+        self.stream = open_stream(files, self.options, self.error_log, exclude=exclude)
         self.reader = FrameReader(self.options, self.stream, self.error_log)
         self._begin(rank, world_size)
 
@@ -144,6 +147,9 @@ class StreamingAudioDataset(StreamDataset):
             self.stream.check_empty_epochs(empty, shard)
             progress = self._progress = self.stream.after(progress)
             self._clock.went_on(progress.epoch, shard.rank, shard.world_size)
+
+    def _num_frames(self, rank: int, world_size: int) -> int:  # noqa: ARG002
+        return self.stream.num_frames(world_size)
 
     @property
     def frames_per_epoch(self) -> int | None:

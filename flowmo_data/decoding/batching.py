@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import groupby, islice
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple
 
@@ -150,13 +150,19 @@ def slots_of_a_batch(
     ]
 
 
-def batches(items: Iterable[Item], batch_size: int) -> Iterator[Any]:
+def batches(items: Iterable[Item], batch_size: int, *, by_slot: bool = False) -> Iterator[Any]:
     """Collate items as the DataLoader does, `batch_size` at a time; the last batch may have fewer.
 
     Args:
         items: tensors, or dictionaries with tensors among them, each with the slot that its frame was decoded into.
         batch_size: items in a batch.
+        by_slot: put items together that were decoded for the same batch: if one of them is missing, the batch is short.
     """
+    if by_slot:
+        for _, same in groupby(items, key=lambda pair: id(pair[1].batch)):
+            group = list(same)
+            yield _as_batches(_collate([item for item, _ in group], [slot for _, slot in group]))
+        return
     remaining = iter(items)
     while group := list(islice(remaining, batch_size)):
         yield _as_batches(_collate([item for item, _ in group], [slot for _, slot in group]))

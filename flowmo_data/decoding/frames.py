@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -33,10 +34,19 @@ class Decoded(NamedTuple):
 
 
 class FrameReader:
-    """Turns spans into emitted items."""
+    """Turns spans into emitted items.
 
-    def __init__(self, options: Options, stream: FrameStream, error_log: ErrorLog) -> None:
-        self._options, self._stream, self._error_log = options, stream, error_log
+    Args:
+        options: the options of the dataset.
+        stream: the source of substitutes.
+        error_log: the collector of file problems.
+        extra: what to add to every item that is a dictionary.
+    """
+
+    def __init__(
+        self, options: Options, stream: FrameStream, error_log: ErrorLog, extra: Mapping[str, Any] | None = None
+    ) -> None:
+        self._options, self._stream, self._error_log, self._extra = options, stream, error_log, extra or {}
 
     def decoded(self, work: tuple[Span, Slot]) -> Decoded:
         """Decode a span into its slot. Runs in the decode threads."""
@@ -87,7 +97,7 @@ class FrameReader:
             if num_lost:
                 self._error_log.note_silence(file.path, span.start, num_lost, epoch)
         key = (wanted.place, wanted.start + self._options.samples_per_frame, attempt)
-        item = emitted(span, slot.audio, options=self._options, epoch=epoch, key=key)
+        item = emitted(span, slot.audio, options=self._options, epoch=epoch, key=key, extra=self._extra)
         self._error_log.count_frame(epoch, is_rejected=item is None)
         return item
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,7 +13,13 @@ from flowmo_data.epochs.span import Span
 
 
 def emitted(
-    span: Span, audio: torch.Tensor | dict[str, torch.Tensor], *, options: Options, epoch: int, key: tuple[int, ...]
+    span: Span,
+    audio: torch.Tensor | dict[str, torch.Tensor],
+    *,
+    options: Options,
+    epoch: int,
+    key: tuple[int, ...],
+    extra: Mapping[str, Any],
 ) -> Any:
     """Return what to emit for a frame: the tensor or, with `return_info`, a dictionary, after the transform.
 
@@ -22,6 +29,7 @@ def emitted(
         options: `return_info`, `transform` and `seed` are used.
         epoch: the epoch.
         key: whole numbers, 0 or greater, that no other frame of the epoch has. The frame's seed comes from them.
+        extra: what to add to the dictionary.
 
     Returns:
         The item; None if the transform rejects the frame.
@@ -36,5 +44,6 @@ def emitted(
             "num_valid": span.num_valid,
             "num_samples": span.timeline.num_samples,
             "seed": frame_seed(options.seed, epoch, *key),
+            **extra,
         }
     return item if options.transform is None else options.transform(item)

@@ -50,6 +50,10 @@ class _Lost:
     seconds: float = 0.0
     rejected: int = 0
     has_emitted: bool = False
+    of_mixture: bool = False
+    """True if this is one of the sets of a mixture"""
+    frames: int = 0
+    """frames emitted"""
 
     def line(self, *, ended: bool) -> str:
         """Return the losses as a line that all processes can read."""
@@ -69,6 +73,8 @@ class _Lost:
             values["rejected"] = self.rejected
         if not self.has_emitted:
             values["empty"] = True
+        if self.of_mixture:
+            values["frames"] = self.frames
         return json.dumps(values)
 
 
@@ -82,18 +88,26 @@ class ErrorLog:
         self._reported: dict[str, dict[str, str]] = {}  # path -> kind -> problem, from all processes
         self._ends: dict[tuple[int, int], list[str]] = {}  # (rank, epoch) -> the lines of workers at their end
         self._running: dict[int, _Lost] = {}  # by epoch, in this process
+        self._mixing: _Lost | None = None  # of the mixture that runs in this process
 
     @contextmanager
-    def epoch(self, epoch: int, shard: Shard, iteration: int, *, is_resumed: bool = False) -> Iterator[None]:
-        """Collect the problems of a shard's epoch. At its end, log the total of all workers."""
+    def epoch(
+        self, epoch: int, shard: Shard, iteration: int, *, is_resumed: bool = False, of_mixture: bool = False
+    ) -> Iterator[None]:
+        """Collect the problems of a shard's epoch. At its end, log the total of all workers.
+
+        A mixture has epochs that are not those of its sets: what is reported for other epochs counts for its own.
+        """
         self._read()
-        lost = self._running[epoch] = _Lost(shard, epoch, iteration, has_emitted=is_resumed)
+        lost = self._running[epoch] = _Lost(shard, epoch, iteration, has_emitted=is_resumed, of_mixture=of_mixture)
+        self._mixing = lost if of_mixture else None
         ended = False
         try:
             yield
             ended = True
         finally:
             self._running.pop(epoch, None)
+            self._mixing = None
             line = lost.line(ended=ended)
             self._lines.append(line)
         report = self.report(epoch, shard.rank)
@@ -129,9 +143,9 @@ class ErrorLog:
         what = self._options.on_other_rate if isinstance(error, SampleRateError) else self._options.on_error
         if what == "raise":
             raise error
-        if epoch in self._running:
-            self._running[epoch].skipped.add(error.path)
-            self._running[epoch].seconds += seconds
+        if (lost := self._lost_in(epoch)) is not None:
+            lost.skipped.add(error.path)
+            lost.seconds += seconds
         if self._is_new(_SKIPPED, error.path, error.reason):
             if callable(what):
                 what(error)
@@ -156,7 +170,7 @@ class ErrorLog:
 
     def note_damage(self, path: str, damage: str, losses: Sequence[Loss], epoch: int) -> None:
         """Report that something inside a file is damaged or left out."""
-        lost = self._running.get(epoch)
+        lost = self._lost_in(epoch)
         if lost is not None and path not in lost.damaged:
             lost.damaged.add(path)
             lost.packets += sum(loss.packets for loss in losses)
@@ -181,24 +195,28 @@ class ErrorLog:
 
     def note_silence(self, path: str, start: int, num_lost: int, epoch: int) -> None:
         """Report samples that are silent because they could not be decoded."""
-        if epoch in self._running:
-            self._running[epoch].damaged.add(path)
-            self._running[epoch].seconds += num_lost / self._options.sr
+        if (lost := self._lost_in(epoch)) is not None:
+            lost.damaged.add(path)
+            lost.seconds += num_lost / self._options.sr
         what = f"{num_lost} samples from {max(start, 0)} on cannot be decoded and are silent; there may be more"
         if self._is_new(_SILENT, path, what) and _DAMAGED not in self._reported[path]:
             logger.warning("%s: %s", shown(path), what)
 
     def count_frame(self, epoch: int, *, is_rejected: bool) -> None:
         """Count a frame that the transform returned, or rejected."""
-        lost = self._running.get(epoch)
+        lost = self._lost_in(epoch)
         if lost is None:
             return
         if not is_rejected:
             lost.has_emitted = True
+            lost.frames += 1
             return
         lost.rejected += 1
         if lost.rejected == _MANY and not lost.has_emitted:
             logger.warning("epoch %d: the transform has rejected the first %d frames of a worker", epoch, _MANY)
+
+    def _lost_in(self, epoch: int) -> _Lost | None:
+        return self._mixing or self._running.get(epoch)
 
     def rejected_epoch(self, epoch: int, rank: int, workers: Iterable[int]) -> int | None:
         """Return the last epoch of an iteration that a rank's workers have ended, if every frame in it was rejected.
@@ -236,6 +254,11 @@ class ErrorLog:
             seconds_lost=sum(line.get("seconds", 0.0) for line in lines),
             rejected=sum(line.get("rejected", 0) for line in lines),
         )
+
+    def num_frames(self, epoch: int, rank: int) -> int:
+        """Return the number of frames that a set of a mixture has emitted in an epoch of a rank."""
+        self._read()
+        return sum(line.get("frames", 0) for line in self._lines_of(epoch, rank))
 
     def _lines_of(self, epoch: int, rank: int) -> list[dict[str, Any]]:
         """Return the lines of a rank's workers about the last iteration of an epoch, as far as they were read."""

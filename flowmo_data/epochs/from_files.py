@@ -118,7 +118,7 @@ class FileStream:
         """See `Stream.check_empty_epochs`. With shuffle, a few empty epochs can be bad luck."""
         if num_epochs >= (_EMPTY_EPOCHS if self._options.shuffle else 1):
             raise NoReadableFileError(
-                f"repeat=True: {num_epochs} epochs gave no frame to worker {shard.worker} of rank {shard.rank}: every "
+                f"{num_epochs} epochs in a row gave no frame to worker {shard.worker} of rank {shard.rank}: every "
                 f"file in its share (1 of {shard.count}) is unreadable, shorter than a frame, or rejected by the "
                 "transform; use fewer workers or framing='pad', or see the skipped files"
             )

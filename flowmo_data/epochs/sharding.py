@@ -74,6 +74,11 @@ _UNITS = (1_920, 960, 192, 64, 32, 16, 8, 4, 2, 1)
 """numbers that most batch sizes divide; the largest is some two seconds of decoding"""
 
 
+def turn_unit(num_frames: int, num_workers: int) -> int:
+    """Return the unit in which to divide the frames of a rank among workers."""
+    return next((unit for unit in _UNITS if unit * num_workers <= num_frames), 1)
+
+
 def worker_quotas(num_frames: int, num_workers: int) -> list[int]:
     """Divide the frames of a rank among workers that do not know the DataLoader's batch size.
 
@@ -86,7 +91,7 @@ def worker_quotas(num_frames: int, num_workers: int) -> list[int]:
     >>> worker_quotas(228, 4)
     [68, 64, 64, 32]
     """
-    unit = next((unit for unit in _UNITS if unit * num_workers <= num_frames), 1)
+    unit = turn_unit(num_frames, num_workers)
     units, rest = divmod(num_frames, unit)
     each, more = divmod(units, num_workers)
     return [(each + (worker < more)) * unit + (rest if worker == 0 else 0) for worker in range(num_workers)]

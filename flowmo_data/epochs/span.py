@@ -36,14 +36,10 @@ class Stream(Protocol):
         """The names of aligned files; empty if each frame is cut from one file."""
 
     @property
-    def frames_per_epoch(self) -> int | None:
-        """Frames of all ranks, the same number in every epoch; None if unknown."""
-
-    @property
     def ranks_end_together(self) -> bool:
         """True if all ranks have the same number of frames, or no end."""
 
-    def spans(self, progress: Progress, shard: Shard, frames_per_turn: int | None) -> Iterator[Span]:
+    def spans(self, progress: Progress, shard: Shard, frames_per_turn: int | None) -> Iterator[Any]:
         """Return the spans of a shard's epoch that are left after `progress`, in the order in which they are emitted.
 
         Args:
@@ -54,13 +50,6 @@ class Stream(Protocol):
         Raises:
             AudioFileError: a file cannot be read and `on_error="raise"`.
             NoReadableFileError: none of the files can be read.
-        """
-
-    def num_frames(self, world_size: int) -> int:
-        """Return the number of frames of a rank in an epoch.
-
-        Raises:
-            TypeError: the number is unknown.
         """
 
     def identity(self, shard: Shard, frames_per_turn: int | None) -> dict[str, Any]:
@@ -79,6 +68,20 @@ class Stream(Protocol):
 
 class FrameStream(Stream, Protocol):
     """A stream of the frames of one dataset, which can be endless."""
+
+    def spans(self, progress: Progress, shard: Shard, frames_per_turn: int | None) -> Iterator[Span]:
+        """See `Stream.spans`."""
+
+    @property
+    def frames_per_epoch(self) -> int | None:
+        """Frames of all ranks, the same number in every epoch; None if unknown."""
+
+    def num_frames(self, world_size: int) -> int:
+        """Return the number of frames of a rank in an epoch.
+
+        Raises:
+            TypeError: the number is unknown.
+        """
 
     def after(self, progress: Progress) -> Progress:
         """Return the start of the next epoch of an endless stream, after an epoch that ended with `progress`."""

@@ -10,7 +10,7 @@ from typing import TypeVar
 S = TypeVar("S")
 T = TypeVar("T")
 
-_AHEAD = 2
+AHEAD = 2
 """number of results per thread that may be ready or in progress"""
 
 
@@ -33,7 +33,7 @@ def ordered_map(function: Callable[[S], T], items: Iterable[S], *, threads: int)
     try:
         for work in _submitted(pool, function, items):
             ahead.append(work)
-            if len(ahead) == _AHEAD * threads:
+            if len(ahead) == AHEAD * threads:
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
