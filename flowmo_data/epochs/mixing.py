@@ -79,35 +79,43 @@ class SetOrder:
     def counts(self, place: int) -> tuple[int, ...]:
         """Return the number of places of each set before `place`."""
         number, inside = divmod(place, self._block_length)
-        given, _ = self._descend(number)
+        given, _ = self._counts_of_block(number)
         here = np.bincount(self._block(number).sets[:inside], minlength=len(given))
         return tuple(before + int(more) for before, more in zip(given, here, strict=True))
 
     def place_of(self, which: int, draw: int) -> int:
         """Return the place of a set's draw number `draw`, from 0 on. Its weight must not be 0."""
-        low, high = 0, 1
-        while self._descend(high)[0][which] <= draw:
-            high *= 2
-        while high - low > 1:  # block `low` begins at or before the draw, block `high` after it
-            middle = (low + high) // 2
-            low, high = (middle, high) if self._descend(middle)[0][which] <= draw else (low, middle)
-        inside = np.flatnonzero(self._block(low).sets == which)[draw - self._descend(low)[0][which]]
-        return low * self._block_length + int(inside)
+        periods, draw = divmod(draw, self._weights[which])
+        number, given, _ = self._descend(draw_of=(which, draw))
+        sets = self._block(number).sets
+        number += periods * (self._period // self._block_length)
+        return number * self._block_length + int(np.flatnonzero(sets == which)[draw - given[which]])
 
-    def _descend(self, number: int) -> tuple[list[int], list[int]]:
+    def _counts_of_block(self, number: int) -> tuple[list[int], list[int]]:
         """Return each set's places before a block, and in it."""
         periods, number = divmod(number, self._period // self._block_length)
-        given, counts, start = [0] * len(self._weights), self._weights, 0
-        for level in reversed(range(self._halvings - self._block_halvings)):
-            half = self._block_length << level
-            first = self._first_half(given, counts, start + half)
-            if number >> level & 1:
-                start += half
-                given = [before + inside for before, inside in zip(given, first, strict=True)]
-                counts = [whole - inside for whole, inside in zip(counts, first, strict=True)]
-            else:
-                counts = first
+        _, given, counts = self._descend(block=number)
         return [before + periods * each for before, each in zip(given, self._weights, strict=True)], counts
+
+    def _descend(self, block: int = 0, *, draw_of: tuple[int, int] | None = None) -> tuple[int, list[int], list[int]]:
+        """Halve the period down to a block: to `block`, or to the block of a set's draw.
+
+        Returns:
+            The number of the block, and each set's places before it and in it.
+        """
+        number, given, counts = 0, [0] * len(self._weights), self._weights
+        for level in reversed(range(self._halvings - self._block_halvings)):
+            middle = (2 * number + 1) * (self._block_length << level)
+            first = self._first_half(given, counts, middle)
+            right = bool(block >> level & 1)
+            if draw_of is not None:
+                which, draw = draw_of
+                right = given[which] + first[which] <= draw
+            if right:
+                given = [before + inside for before, inside in zip(given, first, strict=True)]
+                first = [whole - inside for whole, inside in zip(counts, first, strict=True)]
+            number, counts = 2 * number + right, first
+        return number, given, counts
 
     def _first_half(self, given: list[int], counts: list[int], middle: int) -> list[int]:
         """Return each set's places in the first half of a stretch: its `counts`, `given` before, and its middle."""
@@ -122,7 +130,7 @@ class SetOrder:
         return half
 
     def _make_block(self, number: int) -> Block:
-        before, in_block = self._descend(number)
+        before, in_block = self._counts_of_block(number)
         start, weights = number * self._block_length, np.array(self._weights)
         behind = np.array(
             [

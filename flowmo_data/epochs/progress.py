@@ -29,12 +29,14 @@ class Progress:
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> Progress:
         """Return the progress that a worker's state records."""
-        sets = tuple((passes, spans) for passes, spans in state.get("sets", ()))
+        sets = tuple((passes, spans) for passes, spans in state.get("by_set", ()))
         return cls(state["epoch"], state["handed_out"], state["begin"], sets)
 
     def state(self) -> dict[str, Any]:
         """Return numbers for JSON."""
-        return {name: value for name, value in asdict(self).items() if name != "sets" or value}
+        state = asdict(self)
+        by_set = state.pop("sets")
+        return {**state, "by_set": by_set} if by_set else state
 
 
 @dataclass(frozen=True, slots=True)
