@@ -18,10 +18,10 @@ from typing import Any, NamedTuple, TypedDict, Union
 import torch
 from typing_extensions import Unpack
 
-from flowmo_data.datasets import StreamingAudioDataset
+from flowmo_data.datasets import MixedAudioDataset, StreamingAudioDataset
 from flowmo_data.decoding import choose_decoder
 from flowmo_data.epochs import Options
-from flowmo_data.errors import AudioFileError, MissingPackageError
+from flowmo_data.errors import AudioFileError, MissingPackageError, OptionError
 from flowmo_data.loading import ResumableDataLoader
 from flowmo_data.runtime.ranks import Ranks
 from flowmo_data.tracks import AudioIndex
@@ -112,8 +112,8 @@ class StreamingAudioDataModule(LightningDataModule):
         train, val, test = _as_text(train), _as_text(val), _as_text(test)
         self._options: dict[str, Any] = {**options, "dtype": getattr(torch, dtype, dtype)}
         checked = {name: value for name, value in self._options.items() if name != "exclude"}
-        decoder = choose_decoder(checked.get("decoder", "auto"))
-        Options(**{**checked, "decoder": decoder}, batch_size=batch_size, repeat=repeat)
+        checked["decoder"] = choose_decoder(checked.get("decoder", "auto"))
+        Options(**checked, batch_size=batch_size, repeat=repeat)
         self._repeat = repeat
         self._loading = {
             "num_workers": num_workers,
@@ -227,8 +227,8 @@ class LaggingLoader:
         for number, batch in enumerate(batches, 1):
             if self._states:
                 self._states[number] = self.loader.state_dict()
-                oldest = self._batches_used(number)
-                self._states = {after: state for after, state in self._states.items() if after >= oldest}
+                least = self._batches_used(number)
+                self._states = {after: state for after, state in self._states.items() if after >= least}
             yield batch
 
     def _batches_used(self, handed_out: int) -> int:
@@ -287,6 +287,8 @@ def _dataset_of(loader: ResumableDataLoader) -> StreamingAudioDataset:
 
 def _as_text(files: Files | None) -> Any:
     """Return files in the form that a checkpoint can keep: torch does not load paths."""
+    if isinstance(files, MixedAudioDataset):
+        raise OptionError("a MixedAudioDataset has files of its own: give the Trainer a ResumableDataLoader of it")
     if files is None or isinstance(files, (str, AudioIndex)):
         return files
     if isinstance(files, Mapping):

@@ -13,7 +13,7 @@ import torch
 from builders import make_mp3
 from programs import LIGHTNING, run_ranks
 
-from flowmo_data import AudioIndex, OptionError
+from flowmo_data import AudioIndex, MixedAudioDataset, OptionError, ResumableDataLoader, StreamingAudioDataset
 
 pytest.importorskip("lightning", reason="the extra lightning is not installed")
 
@@ -392,3 +392,16 @@ def test_validation_ends_on_all_ranks_where_their_files_differ(tmp_path, num_wor
     assert by_rank[0][0] == 2 * by_rank[0][1] > 0
     assert by_rank[0][2:] == [0, 0]
     assert "rank 1 has no batch, so no rank gets one" in done.stderr
+
+
+def test_a_mixture_is_refused_by_the_module_and_its_loader_trains(folder):
+    options = {"samples_per_frame": 16_384, "shuffle_buffer_size": 8, "return_info": True}
+    sets = {name: StreamingAudioDataset(folder, seed=seed, **options) for seed, name in enumerate("ab")}
+    mixture = MixedAudioDataset(sets, weights={"a": 1, "b": 1}, stop="never")
+    with pytest.raises(OptionError, match="a MixedAudioDataset has files of its own: give the Trainer a Resumable"):
+        StreamingAudioDataModule(mixture, **SMALL)
+    model = Noting()
+    lightning.Trainer(max_steps=4, enable_checkpointing=False, **QUIET).fit(
+        model, ResumableDataLoader(mixture, batch_size=2, num_workers=2)
+    )
+    assert len(model.steps) == 4
