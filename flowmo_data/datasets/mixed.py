@@ -221,6 +221,12 @@ def _checked(sets: Mapping[str, StreamingAudioDataset]) -> list[str]:
             first, own = getattr(sets[names[0]].options, option), getattr(part.options, option)
             if own != first:
                 raise OptionError(f"{name}: {option}={own!r}, but {first!r} in {names[0]}; they must be the same")
+        first, own = sets[names[0]].stream.names, part.stream.names
+        if own != first:
+            raise OptionError(
+                f"{name}: the names of its aligned files are {list(own)}, but {list(first)} in {names[0]}; they must be "
+                "the same"
+            )
         first, own = sets[names[0]].given_rank, part.given_rank
         if own != first:
             raise OptionError(

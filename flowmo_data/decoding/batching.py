@@ -159,7 +159,7 @@ def batches(items: Iterable[Item], batch_size: int, *, by_slot: bool = False) ->
         by_slot: put items together that were decoded for the same batch: if one of them is missing, the batch is short.
     """
     if by_slot:
-        for _, same in groupby(items, key=lambda pair: id(pair[1].batch)):
+        for _, same in groupby(items, key=lambda pair: id(pair[1].batches)):
             group = list(same)
             yield _as_batches(_collate([item for item, _ in group], [slot for _, slot in group]))
         return

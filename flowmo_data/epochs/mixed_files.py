@@ -100,6 +100,11 @@ class MixedFileStream:
             )
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """See `Stream.names`. All sets have the same."""
+        return self.mixture.streams[0].names
+
+    @property
     def ranks_end_together(self) -> bool:
         """See `Stream.ranks_end_together`."""
         return self.mixture.is_endless

@@ -111,6 +111,11 @@ class MixedIndexedStream:
         self._stage_orders = lru_cache(maxsize=4)(self._make_stage_order)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """See `Stream.names`. All sets have the same."""
+        return self.mixture.streams[0].names
+
+    @property
     def _streams(self) -> list[IndexedStream]:
         return cast("list[IndexedStream]", self.mixture.streams)
 
