@@ -38,7 +38,8 @@ class ResumableDataLoader(DataLoader[Any]):
     def __init__(self, dataset: StreamDataset, *args: Any, **kwargs: Any) -> None:
         if not isinstance(dataset, (StreamingAudioDataset, MixedAudioDataset)):
             raise OptionError(
-                f"dataset={dataset!r}: ResumableDataLoader is for a StreamingAudioDataset or a MixedAudioDataset"
+                f"dataset={dataset!r}: ResumableDataLoader is for a StreamingAudioDataset or a MixedAudioDataset; "
+                "torchdata's StatefulDataLoader resumes a sampler over an AudioFrameDataset"
             )
         if not kwargs.get("in_order", True):
             raise OptionError(

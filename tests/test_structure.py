@@ -28,8 +28,8 @@ INSIDE = {
     "tracks/mpeg": ["headers", "following", "scanning", "sections", "tags", "claims", "walking", "seeking", "runs"],
     "tracks/index": ["schema", "columns", "aligned_columns", "describing", "building", "audio_index"],
     "epochs": [
-        "options", "framing", "randomness", "shuffle_buffer", "plan", "sharding", "report", "error_log", "progress",
-        "span", "from_files", "from_index", "stream", "mixing", "turns", "stages", "mixture", "mixed_index",
+        "options", "framing", "randomness", "shuffle_buffer", "plan", "sharding", "report", "tally", "error_log",
+        "progress", "span", "from_files", "from_index", "stream", "mixing", "turns", "stages", "mixture", "mixed_index",
         "mixed_files",
     ],
     "decoding": [

@@ -158,14 +158,13 @@ def batches(items: Iterable[Item], batch_size: int, *, by_slot: bool = False) ->
         batch_size: items in a batch.
         by_slot: put items together that were decoded for the same batch: if one of them is missing, the batch is short.
     """
-    if by_slot:
-        for _, same in groupby(items, key=lambda pair: id(pair[1].batches)):
-            group = list(same)
-            yield _as_batches(_collate([item for item, _ in group], [slot for _, slot in group]))
-        return
     remaining = iter(items)
-    while group := list(islice(remaining, batch_size)):
-        yield _as_batches(_collate([item for item, _ in group], [slot for _, slot in group]))
+    groups = iter(lambda: list(islice(remaining, batch_size)), [])
+    if by_slot:
+        groups = (list(same) for _, same in groupby(items, key=lambda pair: id(pair[1].batches)))
+    for group in groups:
+        slots = [slot for _, slot in group]
+        yield _as_batches(_collate([item for item, _ in group], slots, _unused(slots)))
 
 
 def _as_batches(batch: Any) -> Any:
@@ -175,18 +174,19 @@ def _as_batches(batch: Any) -> Any:
     return Batch.over(batch, None) if type(batch) is torch.Tensor else batch
 
 
-def _collate(items: list[Any], slots: list[Slot]) -> Any:
+def _unused(slots: list[Slot]) -> dict[int, torch.Tensor]:
+    """Return the batches that slots are, by number, if they lie side by side; each is removed when it is used."""
+    made = slots[0].batches
+    if any(slot.batches is not made or slot.place != place for place, slot in enumerate(slots)):
+        return {}
+    return {own: batch if len(slots) == len(batch) else head(batch, len(slots)) for own, batch in enumerate(made)}
+
+
+def _collate(items: list[Any], slots: list[Slot], unused: dict[int, torch.Tensor]) -> Any:
     if isinstance(items[0], dict):
-        return {key: _collate([item[key] for item in items], slots) for key in items[0]}
+        return {key: _collate([item[key] for item in items], slots, unused) for key in items[0]}
     for own in range(len(slots[0].frames)):
         if all(item is slot.frames[own] for item, slot in zip(items, slots, strict=True)):
-            return _collate_own(items, slots, own)
+            batch = unused.pop(own, None)
+            return _collate_frames(items) if batch is None else batch  # copied if one was refused, or they come twice
     return default_collate(items)
-
-
-def _collate_own(frames: list[Any], slots: list[Slot], own: int) -> Any:
-    """Collate the frames of slots: the memory that they lie in is the batch, if they lie there side by side."""
-    made = slots[0].batches
-    if made and all(slot.batches is made and slot.place == place for place, slot in enumerate(slots)):
-        return made[own] if len(slots) == len(made[own]) else head(made[own], len(slots))
-    return _collate_frames(frames)  # not side by side, as one was refused

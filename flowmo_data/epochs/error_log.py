@@ -16,13 +16,12 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import Any
 
 from flowmo_data.epochs.options import Options
 from flowmo_data.epochs.report import Report
 from flowmo_data.epochs.sharding import Shard
+from flowmo_data.epochs.tally import ACCESSES, Tally, key_of, merged
 from flowmo_data.errors import AudioFileError, SampleRateError, shown
 from flowmo_data.runtime.shared_log import SharedLog
 from flowmo_data.tracks.parts import Loss
@@ -32,50 +31,6 @@ logger = logging.getLogger(__name__)
 _SKIPPED, _DAMAGED, _MISALIGNED, _SILENT = "skipped", "damaged", "misaligned", "silent"
 _MANY = 1_000
 """rejected frames, before any other, that are worth a warning"""
-_ACCESSES = 0
-"""the number in place of an iteration's, for frames that are accessed one by one"""
-
-
-@dataclass
-class _Lost:
-    """The losses of a worker in an epoch."""
-
-    shard: Shard
-    epoch: int
-    iteration: int
-    """a number that the workers of the iteration share"""
-    skipped: set[str] = field(default_factory=set)
-    damaged: set[str] = field(default_factory=set)
-    packets: int = 0
-    seconds: float = 0.0
-    rejected: int = 0
-    has_emitted: bool = False
-    of_mixture: bool = False
-    """True if this is one of the sets of a mixture"""
-    frames: int = 0
-    """frames emitted"""
-
-    def line(self, *, ended: bool) -> str:
-        """Return the losses as a line that all processes can read."""
-        values: dict[str, Any] = {
-            "epoch": self.epoch,
-            "iteration": self.iteration,
-            "rank": self.shard.rank,
-            "worker": self.shard.worker,
-            "num_workers": self.shard.num_workers,
-            "ended": ended,
-        }
-        if self.skipped or self.damaged:
-            values["skipped"] = [_key(path) for path in sorted(self.skipped)]
-            values["damaged"] = [_key(path) for path in sorted(self.damaged)]
-            values |= {"packets": self.packets, "seconds": round(self.seconds, 6)}
-        if self.rejected:
-            values["rejected"] = self.rejected
-        if not self.has_emitted:
-            values["empty"] = True
-        if self.of_mixture:
-            values["frames"] = self.frames
-        return json.dumps(values)
 
 
 class ErrorLog:
@@ -87,8 +42,8 @@ class ErrorLog:
         self._locks: dict[int, threading.Lock] = {}  # by process: a lock held at a fork stays locked in the child
         self._reported: dict[str, dict[str, str]] = {}  # path -> kind -> problem, from all processes
         self._ends: dict[tuple[int, int], list[str]] = {}  # (rank, epoch) -> the lines of workers at their end
-        self._running: dict[int, _Lost] = {}  # by epoch, in this process
-        self._mixing: _Lost | None = None  # of the mixture that runs in this process
+        self._running: dict[int, Tally] = {}  # by epoch, in this process
+        self._mixing: Tally | None = None  # of the mixture that runs in this process
 
     @contextmanager
     def epoch(
@@ -99,7 +54,7 @@ class ErrorLog:
         A mixture has epochs that are not those of its sets: what is reported for other epochs counts for its own.
         """
         self._read()
-        lost = self._running[epoch] = _Lost(shard, epoch, iteration, has_emitted=is_resumed, of_mixture=of_mixture)
+        lost = self._running[epoch] = Tally(shard, epoch, iteration, has_emitted=is_resumed, of_mixture=of_mixture)
         self._mixing = lost if of_mixture else None
         ended = False
         try:
@@ -123,13 +78,13 @@ class ErrorLog:
         """Collect the problems of frames that are accessed one by one: their epoch has no order, and no end."""
         if epoch not in self._running:
             self._running.clear()
-            self._running[epoch] = _Lost(shard, epoch, _ACCESSES)
+            self._running[epoch] = Tally(shard, epoch, ACCESSES)
 
     def write_accesses(self, epoch: int) -> None:
         """Write down the problems that were collected in an epoch since the last call, for all processes."""
         lost = self._running.get(epoch)
         if lost is not None and (lost.skipped or lost.damaged or lost.rejected):
-            self._running[epoch] = _Lost(lost.shard, epoch, _ACCESSES)
+            self._running[epoch] = Tally(lost.shard, epoch, ACCESSES)
             self._lines.append(lost.line(ended=False))
 
     def refuse(self, error: AudioFileError, epoch: int, seconds: float = 0.0) -> None:
@@ -143,7 +98,7 @@ class ErrorLog:
         what = self._options.on_other_rate if isinstance(error, SampleRateError) else self._options.on_error
         if what == "raise":
             raise error
-        if (lost := self._lost_in(epoch)) is not None:
+        if (lost := self._tally_of(epoch)) is not None:
             lost.skipped.add(error.path)
             lost.seconds += seconds
         if self._is_new(_SKIPPED, error.path, error.reason):
@@ -170,7 +125,7 @@ class ErrorLog:
 
     def note_damage(self, path: str, damage: str, losses: Sequence[Loss], epoch: int) -> None:
         """Report that something inside a file is damaged or left out."""
-        lost = self._lost_in(epoch)
+        lost = self._tally_of(epoch)
         if lost is not None and path not in lost.damaged:
             lost.damaged.add(path)
             lost.packets += sum(loss.packets for loss in losses)
@@ -187,15 +142,15 @@ class ErrorLog:
             losses: audio that is left out because of it.
             epoch: the epoch.
         """
-        if epoch in self._running:
-            self._running[epoch].damaged.add(path)
-            self._running[epoch].seconds += sum(loss.seconds for loss in losses)
+        if (lost := self._tally_of(epoch)) is not None:
+            lost.damaged.add(path)
+            lost.seconds += sum(loss.seconds for loss in losses)
         if self._is_new(_MISALIGNED, path, problem):
             logger.warning("%s: %s", shown(path), problem)
 
     def note_silence(self, path: str, start: int, num_lost: int, epoch: int) -> None:
         """Report samples that are silent because they could not be decoded."""
-        if (lost := self._lost_in(epoch)) is not None:
+        if (lost := self._tally_of(epoch)) is not None:
             lost.damaged.add(path)
             lost.seconds += num_lost / self._options.sr
         what = f"{num_lost} samples from {max(start, 0)} on cannot be decoded and are silent; there may be more"
@@ -204,7 +159,7 @@ class ErrorLog:
 
     def count_frame(self, epoch: int, *, is_rejected: bool) -> None:
         """Count a frame that the transform returned, or rejected."""
-        lost = self._lost_in(epoch)
+        lost = self._tally_of(epoch)
         if lost is None:
             return
         if not is_rejected:
@@ -215,7 +170,7 @@ class ErrorLog:
         if lost.rejected == _MANY and not lost.has_emitted:
             logger.warning("epoch %d: the transform has rejected the first %d frames of a worker", epoch, _MANY)
 
-    def _lost_in(self, epoch: int) -> _Lost | None:
+    def _tally_of(self, epoch: int) -> Tally | None:
         return self._mixing or self._running.get(epoch)
 
     def rejected_epoch(self, epoch: int, rank: int, workers: Iterable[int]) -> int | None:
@@ -273,7 +228,7 @@ class ErrorLog:
         return {
             path: "; ".join(problems[kind] for kind in kinds if kind in problems)
             for path, problems in sorted(self._reported.items())
-            if not problems.keys().isdisjoint(kinds) and _key(path) in named
+            if not problems.keys().isdisjoint(kinds) and key_of(path) in named
         }
 
     def _is_new(self, kind: str, path: str, what: str) -> bool:
@@ -297,7 +252,7 @@ class ErrorLog:
                 else:
                     key, of_iteration = (values["rank"], values["epoch"]), f'"iteration": {values["iteration"]},'
                     before = [each for each in self._ends.pop(key, []) if of_iteration in each]
-                    lines = [_merged(before, values)] if values["iteration"] == _ACCESSES else [*before, line]
+                    lines = [merged(before, values)] if values["iteration"] == ACCESSES else [*before, line]
                     self._ends[key] = lines  # the epoch that ended last comes last
 
     def __getstate__(self) -> dict[str, Any]:
@@ -305,17 +260,3 @@ class ErrorLog:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["options"], state["lines"])  # type: ignore[misc]
-
-
-def _merged(lines: Sequence[str], more: dict[str, Any]) -> str:
-    """Return one line that sums up those of accesses so far: there may be one for each batch."""
-    total = json.loads(lines[0]) if lines else {}
-    for name in ("skipped", "damaged"):
-        more[name] = sorted({*more.get(name, ()), *total.get(name, ())})
-    for name in ("packets", "seconds", "rejected"):
-        more[name] = more.get(name, 0) + total.get(name, 0)
-    return json.dumps(more)
-
-
-def _key(path: str) -> str:
-    return blake2b(path.encode(errors="surrogateescape"), digest_size=5).hexdigest()
