@@ -394,9 +394,9 @@ def test_validation_ends_on_all_ranks_where_their_files_differ(tmp_path, num_wor
     assert "rank 1 has no batch, so no rank gets one" in done.stderr
 
 
-def test_a_mixture_is_refused_by_the_module_and_its_loader_trains(folder):
+def test_a_mixture_is_refused_by_the_module_and_its_loader_trains(music):
     options = {"samples_per_frame": 16_384, "shuffle_buffer_size": 8, "return_info": True}
-    sets = {name: StreamingAudioDataset(folder, seed=seed, **options) for seed, name in enumerate("ab")}
+    sets = {name: StreamingAudioDataset(music, seed=seed, **options) for seed, name in enumerate("ab")}
     mixture = MixedAudioDataset(sets, weights={"a": 1, "b": 1}, stop="never")
     with pytest.raises(OptionError, match="a MixedAudioDataset has files of its own: give the Trainer a Resumable"):
         StreamingAudioDataModule(mixture, **SMALL)

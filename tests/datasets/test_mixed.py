@@ -253,9 +253,7 @@ def test_by_batch_needs_the_batch_size(corpus):
 
 def test_100_000_draws_of_5_sets_are_the_same_for_4_ranks_of_2_workers_and_for_1(tmp_path, monkeypatch):
     """Spans, without their files and not decoded, through the machinery of the datasets."""
-    monkeypatch.setattr(
-        IndexedStream, "_span", lambda _, plan, place: Span(plan[place].file, plan[place].start, 0, place)
-    )
+    monkeypatch.setattr(IndexedStream, "span", lambda stream, place, epoch: Span(*stream.plan(epoch)[place], 0, place))
     sets, weights = {}, {"a": 0.4, "b": 0.3, "c": 0.15, "d": 0.1, "e": 0.05}
     for number, name in enumerate(weights):
         (tmp_path / name).mkdir()
