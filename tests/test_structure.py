@@ -38,6 +38,7 @@ INSIDE = {
         "frames", "mixed_frames",
     ],
     "datasets": ["iteration", "streaming", "map_style", "mixed"],
+    "lightning": ["lagging", "data_module"],
     "bench": [
         "demo", "setups", "baselines", "surveying", "limit", "measuring", "running", "decoders", "reporting",
         "plotting",

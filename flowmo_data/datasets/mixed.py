@@ -224,7 +224,7 @@ def _checked(sets: Mapping[str, StreamingAudioDataset]) -> list[str]:
         first, own = sets[names[0]].stream.names, part.stream.names
         if own != first:
             raise OptionError(
-                f"{name}: its aligned files are named {list(own)}, those of {names[0]} {list(first)}; use the same names"
+                f"{name}: its aligned files are named {list(own)}, but {list(first)} in {names[0]}; use the same names"
             )
         first, own = sets[names[0]].given_rank, part.given_rank
         if own != first:
