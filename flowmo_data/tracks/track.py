@@ -21,7 +21,10 @@ from flowmo_data.tracks.mpeg_part import MpegPart
 from flowmo_data.tracks.parts import Loss, Part, ResampledPart, refusal
 from flowmo_data.tracks.soundfile_opening import open_soundfile
 
-_OTHER_FORMATS = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"fLaC", b"OggS", b".snd", b"caff", b"NIST", b"Creative")
+_OTHER_FORMATS = (
+    b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff", b"FORM", b"fLaC", b"OggS", b".snd", b"dns.", b"caff", b"NIST",
+    b"Creative",
+)  # fmt: skip
 """first bytes of files for libsndfile. Others are not passed to it: mpg123 would print its search to stderr"""
 
 
