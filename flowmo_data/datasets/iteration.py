@@ -132,7 +132,7 @@ class StreamDataset(IterableDataset[Any]):
 
     def _after(self, progress: Progress, span: Any) -> Progress:  # noqa: ARG002
         """Return the progress after one more span."""
-        return replace(progress, handed_out=progress.handed_out + 1)
+        return Progress(progress.epoch, progress.handed_out + 1, progress.begin)
 
     def spans(self, progress: Progress, shard: Shard) -> Iterator[Span]:
         """Return the spans that are left in a shard's epoch, in the order in which they are emitted."""
