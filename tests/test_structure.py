@@ -19,7 +19,7 @@ INSIDE = {
         "scratch", "resources", "extras", "library", "figures", "threads", "processes", "shared_log", "batch_memory",
         "epoch_clock", "ranks",
     ],
-    "sources": ["source", "excluding", "folders", "listing"],
+    "sources": ["source", "excluding", "folders", "listing", "rows", "tables", "metadata"],
     "tracks": [
         "mpeg", "mpeg_in_wav", "excerpt", "chunks", "wav", "big_endian", "flac_headers", "flac", "ogg_pages", "ogg",
         "parts", "mpeg_part", "soundfile_part", "opened_file", "flac_opening", "ogg_opening", "soundfile_opening",

@@ -1,0 +1,179 @@
+"""What the user knows about files: from a function, from a JSON file beside each, or from a table."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from flowmo_data.errors import AudioFileError, FilesError, OptionError, counted, shown
+from flowmo_data.sources.rows import Rows
+from flowmo_data.sources.source import Source
+from flowmo_data.sources.tables import Table, check_suffix
+
+logger = logging.getLogger(__name__)
+
+Metadata = Union[Callable[[str], Mapping[str, Any] | None], str, "os.PathLike[str]"]
+"""A function from a path to a dictionary, "sidecar", or the path of a table."""
+SIDECAR = "sidecar"
+
+
+class FileMetadata(Protocol):
+    """What is known about each file."""
+
+    def of(self, path: str) -> dict[str, Any] | None:
+        """Return what is known about a file, as a new dictionary; None to leave the file out.
+
+        Raises:
+            AudioFileError: nothing is known about it, or it cannot be read.
+        """
+
+    def has(self, paths: Sequence[str]) -> npt.NDArray[np.bool_] | None:
+        """Return for each file whether anything is known about it; None if that is found out when it is needed."""
+
+
+def check_metadata(metadata: object, *, return_info: bool) -> None:
+    """Raise `OptionError` if the option `metadata` has no valid value, or could not come out."""
+    if metadata is None:
+        return
+    if not callable(metadata) and not isinstance(metadata, (str, os.PathLike)):
+        raise OptionError(
+            f"metadata={metadata!r}: give a function from a path to a dictionary, {SIDECAR!r}, or the path of a table"
+        )
+    if is_table(metadata):
+        check_suffix(metadata)  # type: ignore[arg-type]
+    if not return_info:
+        raise OptionError(f"metadata={metadata!r} comes out in the dictionary of return_info=True; set that too")
+
+
+def is_table(metadata: object) -> bool:
+    """Return whether the option `metadata` is the path of a table."""
+    return metadata != SIDECAR and isinstance(metadata, (str, os.PathLike))
+
+
+def open_metadata(metadata: Metadata, files: Sequence[str]) -> FileMetadata:
+    """Return what the option `metadata` knows about some files.
+
+    Raises:
+        FilesError: it is a table that cannot be read, that has no row for any of the files, or that has several
+            different rows for a file.
+    """
+    if callable(metadata):
+        return CalledMetadata(metadata)
+    return TableMetadata(Table(metadata), files) if is_table(metadata) else SidecarMetadata()
+
+
+class CalledMetadata:
+    """What a function returns: a `FileMetadata`."""
+
+    def __init__(self, function: Callable[[str], Mapping[str, Any] | None]) -> None:
+        self._function = function
+
+    def of(self, path: str) -> dict[str, Any] | None:
+        """See `FileMetadata.of`."""
+        try:
+            found = self._function(path)
+        except Exception as error:
+            raise AudioFileError.of(path, f"metadata= raised {type(error).__name__}: {error}") from error
+        if found is None:
+            _log_wish(path)
+            return None
+        if not isinstance(found, Mapping):
+            raise AudioFileError.of(
+                path, f"metadata= returned {type(found).__name__}; return a dictionary, or None to leave the file out"
+            )
+        return dict(found)
+
+    def has(self, paths: Sequence[str]) -> None:  # noqa: ARG002
+        """See `FileMetadata.has`."""
+        return
+
+
+def _log_wish(path: str) -> None:
+    logger.info("%s is left out: metadata= returned None", shown(path))
+
+
+class SidecarMetadata:
+    """The JSON object in a file beside the audio, with the same name but the suffix `.json`: a `FileMetadata`."""
+
+    def of(self, path: str) -> dict[str, Any]:
+        """See `FileMetadata.of`."""
+        sidecar = os.path.splitext(path)[0] + ".json"
+        its = f"its sidecar {os.path.basename(sidecar)}"
+        try:
+            source = Source.at(sidecar)
+            found = json.loads(source.read(0, source.stamp.size).decode("utf-8-sig"))
+        except AudioFileError as error:
+            raise AudioFileError.of(path, f"{its} cannot be read: {error.reason}") from error
+        except ValueError as error:
+            raise AudioFileError.of(path, f"{its} is not JSON: {error}") from error
+        if not isinstance(found, dict):
+            raise AudioFileError.of(path, f"{its} holds {type(found).__name__}; it must be an object, as {{...}}")
+        return found
+
+    def has(self, paths: Sequence[str]) -> None:  # noqa: ARG002
+        """See `FileMetadata.has`."""
+        return
+
+
+class TableMetadata:
+    """A file's row of a table: a `FileMetadata`.
+
+    Raises:
+        FilesError: the table has no row for any of the files, or several different rows for a file.
+    """
+
+    def __init__(self, table: Table, files: Sequence[str]) -> None:
+        self._table, self._rows = table, Rows(table.columns)
+        check_no_repeats(table, self._rows)
+        table.check_some_found(files)
+        log_others(table, files)
+
+    def of(self, path: str) -> dict[str, Any]:
+        """See `FileMetadata.of`."""
+        rows = self._table.rows(path)
+        if not rows:
+            raise AudioFileError.of(path, missing_row(str(self._table)))
+        return self._rows[rows[0]]
+
+    def has(self, paths: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """See `FileMetadata.has`."""
+        return self._table.has(paths)
+
+
+def missing_row(table: str) -> str:
+    """Return the reason why a file without a row is left out."""
+    return f"it has no row in {table}"
+
+
+def check_no_repeats(table: Table, rows: Rows) -> None:
+    """Raise `FilesError` if a table has several different rows for a file.
+
+    Args:
+        table: the table.
+        rows: the rows of its columns.
+    """
+    for row, other in table.repeated():
+        if repr(rows[row]) != repr(rows[other]):
+            raise FilesError(
+                f"{table}: rows {row + 1} and {other + 1} are both about {shown(table.file(row))} and differ; leave "
+                "one row for each file"
+            )
+
+
+def log_others(table: Table, files: Sequence[str]) -> None:
+    """Log how many rows are about none of the files, in one line."""
+    others = table.others(files)
+    if others:
+        logger.warning(
+            "%s: %d of %s name none of the files, for example %s",
+            table,
+            len(others),
+            counted(len(table), "row"),
+            shown(table.file(others[0])),
+        )
