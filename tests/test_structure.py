@@ -26,7 +26,9 @@ INSIDE = {
         "track", "index",
     ],
     "tracks/mpeg": ["headers", "following", "scanning", "sections", "tags", "claims", "walking", "seeking", "runs"],
-    "tracks/index": ["schema", "columns", "describing", "building", "audio_index"],
+    "tracks/index": [
+        "schema", "columns", "segments", "joining", "filtering", "describing", "building", "audio_index",
+    ],
     "epochs": [
         "options", "framing", "randomness", "shuffle_buffer", "plan", "sharding", "report", "error_log", "progress",
         "span", "from_files", "from_index", "stream",

@@ -143,7 +143,7 @@ def check(folder: str, decoder: str, workers: int | None, json_path: Path | None
 def _check_all(folder: str, decoder: str, workers: int | None) -> list[FileCheck]:
     sources: Sequence[str]
     if folder.endswith(INDEX_SUFFIX):
-        columns = AudioIndex.load(folder).columns
+        columns = AudioIndex.load(folder).files
         sources = [columns.path(index) for index in range(len(columns))]
     else:
         sources = find_sources(folder)

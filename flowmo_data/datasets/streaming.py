@@ -22,7 +22,7 @@ from flowmo_data.errors import AudioFileError
 from flowmo_data.runtime.epoch_clock import EpochClock
 from flowmo_data.runtime.ranks import Place, current_rank, place_of
 from flowmo_data.runtime.threads import ordered_map
-from flowmo_data.sources import Exclude
+from flowmo_data.sources import Exclude, Metadata
 
 
 class StreamingAudioDataset(IterableDataset[Any]):
@@ -63,6 +63,9 @@ class StreamingAudioDataset(IterableDataset[Any]):
             the file at `sr` (negative if it begins with padding); `num_valid`, the number of its samples that are not
             padding; `num_samples`, the length of the file at `sr`; `seed`, an int below 2^63 for random augmentation,
             the same after a resume and for any number of workers (with an index, also of ranks).
+        metadata: what belongs to each file, to be emitted under "metadata" with `return_info`: a function from the path
+            to a dictionary (or None, to leave the file out); "sidecar": a `.json` file beside each file; or the path of
+            a table with a column `file_name`. A file without metadata is treated as `on_error` says.
         batch_size: None emits frames, for the DataLoader to collate. A number emits batches of this many frames; the
             last batch of a worker's epoch may have fewer. Batches are tensors `(batch_size, channels, T)`. Frames are
             decoded straight into them, and their memory is reused. For `DataLoader(dataset, batch_size=None)`; faster.
@@ -105,6 +108,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
         dtype: torch.dtype = torch.float32,
         transform: Callable[[Any], Any] | None = None,
         return_info: bool = False,
+        metadata: Metadata | None = None,
         batch_size: int | None = None,
         repeat: bool = False,
         remainder: str = "drop",
@@ -128,6 +132,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
             dtype=dtype,
             transform=transform,
             return_info=return_info,
+            metadata=metadata,
             batch_size=batch_size,
             repeat=repeat,
             remainder=remainder,
@@ -200,8 +205,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
         work = zip(self.spans(progress, shard), slots, strict=False)
         with self._error_log.epoch(progress.epoch, shard, self._clock.iteration, is_resumed=progress.handed_out > 0):
             for decoded in ordered_map(self._frame_reader.decoded, work, threads=self.options.decode_threads):
-                progress = replace(progress, handed_out=progress.handed_out + 1)
-                self._progress = progress
+                progress = self._progress = replace(progress, handed_out=progress.handed_out + 1)
                 item = self._frame_reader.finished(decoded, progress.epoch)
                 if item is None:
                     slots.give_back(decoded.slot)
@@ -238,8 +242,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
         Raises:
             TypeError: there is no index, or with `repeat`, no end.
         """
-        frames = self.stream.num_frames(self._last_rank_and_world_size()[1])
-        return ceil(frames / (self.options.batch_size or 1))
+        return ceil(self.stream.num_frames(self._last_rank_and_world_size()[1]) / (self.options.batch_size or 1))
 
     def __bool__(self) -> bool:
         return True  # even if the length is 0 or unknown
@@ -288,9 +291,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
     def start_at(self, position: Position | None, *, frames_per_turn: int | None = None) -> None:
         """Start the next iteration at `position`, in this process or in a worker started from it.
 
-        Args:
-            position: the start; None for the start of an epoch.
-            frames_per_turn: frames in a batch of the loader, if the loader makes batches.
+        None is the start of an epoch. `frames_per_turn` is the number of frames in a batch, if the loader makes batches.
         """
         self._start, self._frames_per_turn = position, frames_per_turn
 

@@ -16,6 +16,7 @@ from flowmo_data.epochs.progress import Progress
 from flowmo_data.epochs.sharding import Shard
 from flowmo_data.epochs.span import Span, Stream
 from flowmo_data.errors import AllFramesRejectedError, AudioFileError, NoReadableFileError
+from flowmo_data.sources.metadata import LeftOutError
 
 _NOTHING = Filled(0, 0)
 _MOST_UNREADABLE = 100
@@ -32,6 +33,8 @@ class Decoded(NamedTuple):
     filled: Filled
     error: AudioFileError | None = None
     """the reason, if it could not be decoded"""
+    metadata: dict[str, Any] | None = None
+    """what the user knows about the file"""
 
 
 class FrameReader:
@@ -53,19 +56,21 @@ class FrameReader:
 
         Raises:
             AudioFileError: it could not be read and `on_error="raise"`.
-            NoReadableFileError: a hundred substitutes could not be read either.
+            NoReadableFileError: a hundred substitutes could not be read either, or a thousand are of files left out.
             AllFramesRejectedError: the transform rejected a thousand substitutes, too.
         """
-        wanted, unreadable, rejected = decoded.span, 0, 0
+        wanted, unreadable, rejected, left_out = decoded.span, 0, 0, 0
         while True:
-            attempt = unreadable + rejected
+            decoded = self._with_metadata(decoded)
+            attempt = unreadable + rejected + left_out
             if decoded.error is None:
                 item = self._item(decoded, wanted, attempt, epoch)
                 if item is not None:
                     return item
                 rejected += 1
             else:
-                unreadable += 1
+                left_out += isinstance(decoded.error, LeftOutError)
+                unreadable += not isinstance(decoded.error, LeftOutError)
                 seconds = 0.0 if attempt else wanted.num_valid / self._options.sr  # a substitute is not lost
                 self._error_log.refuse(decoded.error, epoch, seconds)
             other = self._stream.substitute(wanted, epoch, attempt)
@@ -76,17 +81,32 @@ class FrameReader:
                     f"{_MOST_UNREADABLE} substitutes for a frame could not be read either; the last error: "
                     f"{decoded.error}"
                 )
+            if left_out > _MOST_REJECTED:
+                raise NoReadableFileError(
+                    f"{left_out:,} frames in a row are of files that metadata= leaves out; the last: {decoded.error}"
+                )
             if rejected > _MOST_REJECTED:
                 raise self._all_rejected(f"{rejected:,} frames of epoch {epoch} in a row")
             decoded = self.decoded((other, decoded.slot))
 
+    def _with_metadata(self, decoded: Decoded) -> Decoded:
+        """Return a span with what the user knows about its file; with the error, if that cannot be found."""
+        if decoded.error is not None or not self._options.return_info:
+            return decoded
+        try:
+            return decoded._replace(metadata=self._stream.metadata(decoded.span))
+        except AudioFileError as error:
+            return decoded._replace(error=error)
+
     def _item(self, decoded: Decoded, wanted: Span, attempt: int, epoch: int) -> Any:
         """Return the item of a span that was decoded in place of `wanted`; None if the transform rejects it."""
-        span, slot, filled, _ = decoded
+        span, slot, filled, _, metadata = decoded
         if filled.num_lost:
             self._error_log.note_silence(span.timeline.path, span.start, filled.num_lost, epoch)
         key = (wanted.place, wanted.start + self._options.samples_per_frame, attempt)
-        item = emitted(span, slot.frame, filled.num_valid, options=self._options, epoch=epoch, key=key)
+        item = emitted(
+            span, slot.frame, filled.num_valid, options=self._options, epoch=epoch, key=key, metadata=metadata
+        )
         self._error_log.count_frame(epoch, is_rejected=item is None)
         return item
 
@@ -106,7 +126,7 @@ class FrameReader:
         frame = torch.empty(options.channels, options.samples_per_frame, dtype=options.dtype)
         for rank in {*range(shard.world_size)} - {shard.rank}:
             for span in self._stream.spans(Progress(rejected, 0), Shard(rank, shard.world_size), None):
-                decoded = self.decoded((span, Slot(frame)))
+                decoded = self._with_metadata(self.decoded((span, Slot(frame))))
                 if decoded.error is None and self._item(decoded, span, 0, rejected) is not None:
                     return
         raise self._all_rejected(f"all frames of epoch {rejected}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import blake2b
 from itertools import islice
 from typing import Any
 
@@ -17,7 +18,8 @@ from flowmo_data.epochs.sharding import Shard, deal, epoch_order
 from flowmo_data.epochs.shuffle_buffer import shuffled
 from flowmo_data.epochs.span import Span
 from flowmo_data.errors import AudioFileError, NoReadableFileError, OptionError, StateError
-from flowmo_data.sources import Source, Sources
+from flowmo_data.sources import FileMetadata, Source, Sources
+from flowmo_data.sources.metadata import copied
 from flowmo_data.tracks.track import Timeline, Track, at_sample_rate, open_track
 
 logger = logging.getLogger(__name__)
@@ -58,13 +60,26 @@ class ReachedInFiles:
 
 
 class FileStream:
-    """A `Stream` of the frames of files. The length of a file is known only when it is opened."""
+    """A `Stream` of the frames of files. The length of a file is known only when it is opened.
+
+    Args:
+        sources: the files.
+        options: the options of the dataset.
+        error_log: receives the problems.
+        metadata: what is known about each file; a file about which nothing is known is not opened.
+    """
 
     frames_per_epoch = None
     """unknown"""
 
-    def __init__(self, sources: Sources, options: Options, error_log: ErrorLog) -> None:
-        self._sources, self._options, self._error_log = sources, options, error_log
+    def __init__(
+        self, sources: Sources, options: Options, error_log: ErrorLog, metadata: FileMetadata | None = None
+    ) -> None:
+        self._sources, self._options, self._error_log, self._metadata = sources, options, error_log, metadata
+        self._fingerprint = sources.fingerprint
+        has_row = None if metadata is None else metadata.has(sources)
+        if has_row is not None and not has_row.all():
+            self._fingerprint = blake2b(self._fingerprint.encode() + has_row.tobytes(), digest_size=8).hexdigest()
 
     @property
     def ranks_end_together(self) -> bool:
@@ -89,6 +104,11 @@ class FileStream:
     def substitute(self, span: Span, epoch: int, attempt: int) -> Span | None:  # noqa: ARG002
         """Return None: the number of frames is not known anyway."""
         return None
+
+    def metadata(self, span: Span) -> dict[str, Any] | None:
+        """See `Stream.metadata`. It was looked up when the file was opened."""
+        found = span.timeline.metadata
+        return None if found is None else copied(dict(found))
 
     def has_frames(self, shard: Shard) -> bool:
         """See `Stream.has_frames`."""
@@ -123,7 +143,7 @@ class FileStream:
         return {
             "version": VERSION,
             "num_files": len(self._sources),
-            "files": self._sources.fingerprint,
+            "files": self._fingerprint,
             **self._options.order(),
             "world_size": world_size,
             "num_workers": num_workers,
@@ -176,14 +196,18 @@ class FileStream:
         for index in mine:
             tried += 1
             try:
+                metadata = self._known(index)
                 timeline = as_wanted(self._track(index), self._options, self._error_log, epoch)
             except AudioFileError as error:
                 self._error_log.refuse(error, epoch)
             else:
                 num_read += 1
-                yield index, timeline
+                yield index, timeline if metadata is None else replace(timeline, metadata=metadata)
         if tried and not num_read:
             self._check_some_readable(order)
+
+    def _known(self, index: int) -> dict[str, Any] | None:
+        return None if self._metadata is None else self._metadata.of(self._sources[index])
 
     def _track(self, index: int) -> Track:
         return open_track(Source.at(self._sources[index]))
@@ -193,6 +217,7 @@ class FileStream:
         reason = ""
         for index in order:
             try:
+                self._known(index)
                 at_sample_rate(self._track(index), self._options.sr, on_other_rate=self._options.on_other_rate)
             except AudioFileError as error:
                 reason = str(error)

@@ -12,6 +12,7 @@ from flowmo_data.epochs.from_index import IndexedStream
 from flowmo_data.epochs.options import Options
 from flowmo_data.epochs.span import Stream
 from flowmo_data.errors import FilesError, FilesTypeError, OptionError
+from flowmo_data.sources.metadata import is_table, open_metadata
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
 
 Files = sources.Files | AudioIndex
@@ -26,7 +27,7 @@ def open_stream(
     """Return the stream of `files`, without the files in `exclude`.
 
     Raises:
-        FilesError: `files` names nothing.
+        FilesError: `files` names nothing, or the table of metadata does not fit the files.
         OptionError: an option needs an index.
     """
     if _is_index(files):
@@ -45,7 +46,9 @@ def open_stream(
             f"limit={options.limit}: the frames are spread evenly over all files, which needs an index ({_MAKE_ONE}); "
             "give one, or leave out limit"
         )
-    return FileStream(sources.find_sources(files, excluded=excluded), options, error_log)
+    found = sources.find_sources(files, excluded=excluded)
+    metadata = None if options.metadata is None else open_metadata(options.metadata, found)
+    return FileStream(found, options, error_log, metadata)
 
 
 def open_indexed_stream(
@@ -68,7 +71,15 @@ def open_indexed_stream(
         )
     loaded = index if isinstance(index, AudioIndex) else AudioIndex.load(index)
     excluded = sources.excluded_paths(exclude)
-    return IndexedStream(loaded.without(excluded) if excluded else loaded, options, error_log)
+    return _with_metadata(loaded.without(excluded) if excluded else loaded, options, error_log)
+
+
+def _with_metadata(index: AudioIndex, options: Options, error_log: ErrorLog) -> IndexedStream:
+    if options.metadata is None:
+        return IndexedStream(index, options, error_log)
+    if is_table(options.metadata):
+        return IndexedStream(index.with_metadata(options.metadata), options, error_log)  # type: ignore[arg-type]
+    return IndexedStream(index.without_metadata(), options, error_log, open_metadata(options.metadata, ()))
 
 
 def _is_index(files: object) -> TypeGuard[AudioIndex | str | os.PathLike[str]]:

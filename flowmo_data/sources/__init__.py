@@ -2,11 +2,14 @@
 
 from flowmo_data.sources.excluding import Exclude, excluded_paths
 from flowmo_data.sources.listing import Files, Sources, find_left_out, find_sources
+from flowmo_data.sources.metadata import FileMetadata, Metadata
 from flowmo_data.sources.source import Source, Stamp, file_error
 
 __all__ = [
     "Exclude",
+    "FileMetadata",
     "Files",
+    "Metadata",
     "Source",
     "Sources",
     "Stamp",

@@ -23,13 +23,18 @@ Metadata = Union[Callable[[str], Mapping[str, Any] | None], str, "os.PathLike[st
 SIDECAR = "sidecar"
 
 
+class LeftOutError(AudioFileError):
+    """A file that the user's function leaves out. It is not reported as unreadable."""
+
+
 class FileMetadata(Protocol):
     """What is known about each file."""
 
-    def of(self, path: str) -> dict[str, Any] | None:
-        """Return what is known about a file, as a new dictionary; None to leave the file out.
+    def of(self, path: str) -> dict[str, Any]:
+        """Return what is known about a file, as a new dictionary.
 
         Raises:
+            LeftOutError: the file is to be left out.
             AudioFileError: nothing is known about it, or it cannot be read.
         """
 
@@ -56,6 +61,13 @@ def is_table(metadata: object) -> bool:
     return metadata != SIDECAR and isinstance(metadata, (str, os.PathLike))
 
 
+def copied(metadata: Any) -> Any:
+    """Return a copy of metadata, with copies of the dictionaries and lists in it."""
+    if isinstance(metadata, dict):
+        return {key: copied(value) for key, value in metadata.items()}
+    return [copied(value) for value in metadata] if isinstance(metadata, list) else metadata
+
+
 def open_metadata(metadata: Metadata, files: Sequence[str]) -> FileMetadata:
     """Return what the option `metadata` knows about some files.
 
@@ -74,15 +86,14 @@ class CalledMetadata:
     def __init__(self, function: Callable[[str], Mapping[str, Any] | None]) -> None:
         self._function = function
 
-    def of(self, path: str) -> dict[str, Any] | None:
+    def of(self, path: str) -> dict[str, Any]:
         """See `FileMetadata.of`."""
         try:
             found = self._function(path)
         except Exception as error:
             raise AudioFileError.of(path, f"metadata= raised {type(error).__name__}: {error}") from error
         if found is None:
-            _log_wish(path)
-            return None
+            raise LeftOutError.of(path, "it is left out, because metadata= returned None for it")
         if not isinstance(found, Mapping):
             raise AudioFileError.of(
                 path, f"metadata= returned {type(found).__name__}; return a dictionary, or None to leave the file out"
@@ -92,10 +103,6 @@ class CalledMetadata:
     def has(self, paths: Sequence[str]) -> None:  # noqa: ARG002
         """See `FileMetadata.has`."""
         return
-
-
-def _log_wish(path: str) -> None:
-    logger.info("%s is left out: metadata= returned None", shown(path))
 
 
 class SidecarMetadata:

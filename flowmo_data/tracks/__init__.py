@@ -2,13 +2,14 @@
 
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
 from flowmo_data.tracks.mpeg_part import MpegPart
-from flowmo_data.tracks.parts import Loss, Part, ResampledPart
+from flowmo_data.tracks.parts import CutPart, Loss, Part, ResampledPart
 from flowmo_data.tracks.soundfile_part import SoundFilePart
 from flowmo_data.tracks.track import Timeline, Track, at_sample_rate, open_track
 
 __all__ = [
     "INDEX_SUFFIX",
     "AudioIndex",
+    "CutPart",
     "Loss",
     "MpegPart",
     "Part",

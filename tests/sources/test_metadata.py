@@ -1,11 +1,10 @@
 import json
-import logging
 import pickle
 
 import pytest
 
 from flowmo_data.errors import AudioFileError, FilesError, OptionError
-from flowmo_data.sources.metadata import check_metadata, open_metadata
+from flowmo_data.sources.metadata import LeftOutError, check_metadata, copied, open_metadata
 
 
 @pytest.fixture
@@ -17,12 +16,11 @@ def labels(path):
     return {"name": path[-5]} if path[-5] != "c" else None
 
 
-def test_a_function_is_asked(files, caplog):
-    caplog.set_level(logging.INFO)
+def test_a_function_is_asked(files):
     metadata = open_metadata(labels, files)
     assert metadata.of(files[0]) == {"name": "a"}
-    assert metadata.of(files[2]) is None
-    assert [record.message for record in caplog.records] == [f"{files[2]} is left out: metadata= returned None"]
+    with pytest.raises(LeftOutError, match="c.mp3: it is left out, because metadata= returned None for it"):
+        metadata.of(files[2])
     assert metadata.has(files) is None
 
 
@@ -115,3 +113,11 @@ def test_it_needs_a_dictionary_to_come_out_in():
     with pytest.raises(OptionError, match="metadata='sidecar' comes out in the dictionary of return_info=True; set"):
         check_metadata("sidecar", return_info=False)
     check_metadata(None, return_info=False)
+
+
+def test_a_copy_shares_no_list():
+    metadata = {"a": [1, {"b": 2}], "c": {"d": "e"}}
+    other = copied(metadata)
+    assert other == metadata
+    other["a"][1]["b"] = other["c"]["d"] = 0
+    assert metadata == {"a": [1, {"b": 2}], "c": {"d": "e"}}

@@ -35,7 +35,9 @@ def build_table(
     root = os.path.abspath(root) if root is not None else _common_root(files, sources)
     named = [(path, _name(path, root)) for path in sources]
     known, unknown = _divide(named, previous)
-    tables = [schema().empty_table(), *([previous.take(pa.array(known, pa.int64()))] if previous is not None else [])]
+    tables = [schema().empty_table()]
+    if previous is not None:
+        tables.append(previous.select(schema().names).take(pa.array(known, pa.int64())))
     done = len(known)
     if on_files is not None:
         on_files(done, len(named))
