@@ -13,17 +13,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypedDict, Union
+from typing import Any, NamedTuple, Union
 
 import torch
 from typing_extensions import Unpack
 
 from flowmo_data.datasets import StreamingAudioDataset
+from flowmo_data.datasets.shared_options import DatasetOptions
 from flowmo_data.decoding import choose_decoder
 from flowmo_data.epochs import Options
-from flowmo_data.errors import AudioFileError, MissingPackageError
+from flowmo_data.errors import MissingPackageError
 from flowmo_data.loading import ResumableDataLoader
 from flowmo_data.runtime.ranks import Ranks
+from flowmo_data.sources import Metadata
 from flowmo_data.tracks import AudioIndex
 
 try:
@@ -36,28 +38,6 @@ except ImportError as error:
 
 Files = Union[str, Sequence[str], "os.PathLike[str]", AudioIndex]
 """A folder, a file, a glob or a sequence of these; or an index, or the path of one. See `StreamingAudioDataset`."""
-
-
-class DatasetOptions(TypedDict, total=False):
-    """The options of `StreamingAudioDataset` that the three sets share; see there for meanings and defaults."""
-
-    sr: int
-    samples_per_frame: int
-    hop: int | None
-    shuffle_buffer_size: int | None
-    channels: int
-    seed: int
-    framing: str
-    decoder: str
-    decode_threads: int
-    exclude: str | Sequence[str] | os.PathLike[str] | None
-    on_error: str | Callable[[AudioFileError], None]
-    on_other_rate: str
-    dtype: torch.dtype | str
-    transform: Callable[[Any], Any] | None
-    return_info: bool
-    remainder: str
-    limit: int | None
 
 
 class StreamingAudioDataModule(LightningDataModule):
@@ -84,8 +64,9 @@ class StreamingAudioDataModule(LightningDataModule):
         repeat: in training, continue with the next epoch when one ends; see `StreamingAudioDataset`.
         **options: further options of `StreamingAudioDataset`, for all three sets: `sr`, `samples_per_frame`, `hop`,
             `shuffle_buffer_size`, `channels`, `seed`, `framing`, `decoder`, `decode_threads`, `exclude`, `on_error`,
-            `on_other_rate`, `dtype` (also by its name, "float16"), `transform`, `return_info`, `remainder`; `limit` not
-            for training. A checkpoint keeps them as hyperparameters, except functions and files not given by path.
+            `on_other_rate`, `dtype` (also by its name, "float16"), `transform`, `return_info`, `metadata`, `remainder`;
+            `limit` not for training. A checkpoint keeps them as hyperparameters, except functions and files not given
+            by path.
 
     Raises:
         MissingPackageError: importing this module: lightning is not installed.
@@ -109,14 +90,12 @@ class StreamingAudioDataModule(LightningDataModule):
         super().__init__()
         options["dtype"] = dtype = _named(options.get("dtype", torch.float32))  # the form that checkpoints keep
         options["exclude"] = _as_text(options.get("exclude"))
+        options["metadata"] = _as_text(options.get("metadata"))
         train, val, test = _as_text(train), _as_text(val), _as_text(test)
         self._options: dict[str, Any] = {**options, "dtype": getattr(torch, dtype, dtype)}
         checked = {name: value for name, value in self._options.items() if name != "exclude"}
-        Options(
-            **{**checked, "decoder": choose_decoder(checked.get("decoder", "auto"))},
-            batch_size=batch_size,
-            repeat=repeat,
-        )
+        checked["decoder"] = choose_decoder(checked.get("decoder", "auto"))
+        Options(**checked, batch_size=batch_size, repeat=repeat)
         self._repeat = repeat
         self._loading = {
             "num_workers": num_workers,
@@ -126,7 +105,7 @@ class StreamingAudioDataModule(LightningDataModule):
         }
         self._files = {"train": train, "val": val, "test": test}
         indexes = [name for name, files in self._files.items() if isinstance(files, AudioIndex)]
-        functions = [name for name in ("transform", "on_error") if callable(options.get(name))]
+        functions = [name for name in ("transform", "on_error", "metadata") if callable(options.get(name))]
         self.save_hyperparameters(ignore=[*functions, *indexes])
         for name in ("val", "test"):
             if self._files[name] is None:
@@ -288,9 +267,9 @@ def _dataset_of(loader: ResumableDataLoader) -> StreamingAudioDataset:
     return loader.dataset
 
 
-def _as_text(files: Files | None) -> Any:
+def _as_text(files: Files | Metadata | None) -> Any:
     """Return files in the form that a checkpoint can keep: torch does not load paths."""
-    if files is None or isinstance(files, (str, AudioIndex)):
+    if files is None or isinstance(files, (str, AudioIndex)) or callable(files):
         return files
     return os.fspath(files) if isinstance(files, os.PathLike) else [os.fspath(each) for each in files]
 

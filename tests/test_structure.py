@@ -38,7 +38,7 @@ INSIDE = {
         "soundfile_window", "polyphase", "convolving", "resampling", "conditioning", "reading", "batching", "items",
         "frames",
     ],
-    "datasets": ["streaming", "map_style"],
+    "datasets": ["shared_options", "streaming", "map_style"],
     "bench": [
         "demo", "setups", "baselines", "surveying", "limit", "measuring", "running", "decoders", "reporting",
         "plotting",

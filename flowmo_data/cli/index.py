@@ -9,6 +9,7 @@ import click
 from flowmo_data.cli.console import check_writable, plain_errors, progress, reasons_table, say, show, show_left_out
 from flowmo_data.errors import FilesError, FilesNotFoundError, FlowmoDataError, IndexVersionError, counted
 from flowmo_data.runtime.processes import num_cores
+from flowmo_data.sources.tables import check_suffix
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
 
 
@@ -31,15 +32,34 @@ from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
     type=click.IntRange(0),
     help="Processes that read; 0 reads in the main process.  [default: one per core]",
 )
+@click.option(
+    "--metadata",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Table (CSV, JSON lines or Parquet) with a row for each file, named by its column file_name.",
+)
+@click.option(
+    "--segments",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Table with a row for each segment: file_name, start and stop (or offset and duration), in seconds.",
+)
 @click.option("--fresh", is_flag=True, help="Read all files again, even if they have not changed.")
 @plain_errors
-def index(folder: str, output: Path, root: Path | None, workers: int | None, fresh: bool) -> None:
+def index(
+    folder: str,
+    output: Path,
+    root: Path | None,
+    workers: int | None,
+    metadata: Path | None,
+    segments: Path | None,
+    fresh: bool,
+) -> None:
     """Write the lengths of all files in FOLDER, and the positions of their packets, to an index.
 
     FOLDER is a folder of audio, a file or a glob. Give the index to StreamingAudioDataset in place of the folder. All
     ranks then have the same number of frames, lengths are known, and any frame is found at once. Nothing is decoded.
 
-    If the index already exists, only files that have changed are read.
+    If the index already exists, only files that have changed are read. Tables are always read: an index has the
+    metadata and the segments of the tables that were given last.
     """
     if output.suffix != INDEX_SUFFIX:
         raise click.UsageError(f"-o {output}: the name of an index must end in {INDEX_SUFFIX}")
@@ -47,16 +67,44 @@ def index(folder: str, output: Path, root: Path | None, workers: int | None, fre
         raise click.UsageError(f"{folder} is an index; to update it, give the folder of its files")
     previous = _previous(output, root or Path(folder))
     check_writable(output, "-o")
+    for table in (metadata, segments):
+        if table is not None:
+            check_suffix(table)
     built = build_with_progress(folder, root=root, previous=None if fresh else previous, workers=workers)
+    if metadata is not None:
+        built = built.with_metadata(metadata)
+    if segments is not None:
+        built = built.with_segments(segments)
     bad = built.bad_files()
     if bad:
-        show(reasons_table("cannot be read", bad, built.root))
+        show(reasons_table("left out", bad, built.root))
+    if built.has_segments:
+        _show_cut(built)
     show_left_out(folder)
     if len(bad) == len(built):
         raise FlowmoDataError(f"{folder}: none of {counted(len(bad), 'file')} can be read; nothing is written")
     built.save(output)
     hours = float(built.columns.seconds().sum()) / 3_600
-    say(f"{output}: {counted(len(built) - len(bad), 'file')}, {hours:,.2f} hours; {counted(len(bad), 'bad file')}")
+    good = counted(len(built) - len(bad), "file")
+    tracks = f"{counted(len(built.columns), 'segment')} of {good}" if built.has_segments else good
+    say(f"{output}: {tracks}, {hours:,.2f} hours; {counted(len(bad), 'bad file')}")
+    _say_what_is_gone(output, previous, built)
+
+
+def _show_cut(index: AudioIndex) -> None:
+    damaged = index.columns.damaged_files()
+    if damaged:
+        paths = {index.files.path(file): problem for file, problem in damaged.items()}
+        show(reasons_table("damaged, or cut", paths, index.root))
+
+
+def _say_what_is_gone(output: Path, previous: AudioIndex | None, built: AudioIndex) -> None:
+    """Print what the index had until now and has no more."""
+    if previous is None:
+        return
+    had, has = (set(each.table.column_names) for each in (previous, built))
+    for gone in sorted(had - has):
+        say(f"{output}: it had {gone} until now, and has none any more; to have them again, give --{gone} TABLE")
 
 
 def build_with_progress(

@@ -9,11 +9,12 @@ from typing import Any
 import click
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from flowmo_data.cli.console import check_writable, plain_errors, reasons_table, say, show, show_left_out
 from flowmo_data.cli.index import build_with_progress
 from flowmo_data.cli.summary import draw_summary, summarize
-from flowmo_data.errors import FlowmoDataError, counted
+from flowmo_data.errors import FlowmoDataError, counted, shown
 from flowmo_data.runtime.figures import check_format
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
 
@@ -55,11 +56,15 @@ def _print(summary: dict[str, Any]) -> None:
         f"{pad:,} frames of {summary['samples_per_frame']:,} samples per epoch ({drop:,} with framing='drop'), at "
         f"{summary['sr']:,} Hz",
     ]
+    if "segments" in summary:
+        lines.append(f"{counted(summary['segments'], 'segment')}, {summary['segment_hours']:,.2f} hours")
     for line in lines:
         say(line)
     if summary["files"]:
         show(_kinds_table(summary))
         show(_quantiles_table(summary))
+    if summary["metadata"]:
+        show(_metadata_table(summary["metadata"]))
     for title, files in (("damaged", summary["damaged_files"]), ("cannot be read", summary["bad_files"])):
         if files:
             show(reasons_table(title, files, summary["root"]))
@@ -73,6 +78,13 @@ def _kinds_table(summary: dict[str, Any]) -> Table:
         for name, sums in summary[key].items():
             table.add_row(title, name, f"{sums['files']:,}", f"{sums['hours']:,.2f}")
             title = ""
+    return table
+
+
+def _metadata_table(types: dict[str, str]) -> Table:
+    table = Table("metadata", "type", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name, kind in types.items():
+        table.add_row(Text(shown(name)), Text(kind))
     return table
 
 

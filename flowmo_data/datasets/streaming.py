@@ -289,10 +289,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
         self._start = Position({state["worker"]: progress}, shard.num_workers)
 
     def start_at(self, position: Position | None, *, frames_per_turn: int | None = None) -> None:
-        """Start the next iteration at `position`, in this process or in a worker started from it.
-
-        None is the start of an epoch. `frames_per_turn` is the number of frames in a batch, if the loader makes batches.
-        """
+        """Start the next iteration, here or in a worker, at `position`, with such batches of the loader, if it has any."""
         self._start, self._frames_per_turn = position, frames_per_turn
 
     def progress(self) -> tuple[int, Progress]:
