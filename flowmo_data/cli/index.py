@@ -11,6 +11,7 @@ from flowmo_data.errors import FilesError, FilesNotFoundError, FlowmoDataError, 
 from flowmo_data.runtime.processes import num_cores
 from flowmo_data.sources.tables import check_suffix
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
+from flowmo_data.tracks.index.segments import SegmentColumns
 
 
 @click.command()
@@ -78,24 +79,25 @@ def index(
     bad = built.bad_files()
     if bad:
         show(reasons_table("left out", bad, built.root))
-    if built.has_segments:
-        _show_cut(built)
+    if isinstance(built.columns, SegmentColumns):
+        _show_damaged(built.columns, built.root)
     show_left_out(folder)
     if len(bad) == len(built):
         raise FlowmoDataError(f"{folder}: none of {counted(len(bad), 'file')} can be read; nothing is written")
     built.save(output)
     hours = float(built.columns.seconds().sum()) / 3_600
-    good = counted(len(built) - len(bad), "file")
-    tracks = f"{counted(len(built.columns), 'segment')} of {good}" if built.has_segments else good
+    tracks = counted(len(built) - len(bad), "file")
+    if isinstance(built.columns, SegmentColumns):
+        files = len(set(built.columns.file_of.tolist()))
+        tracks = f"{counted(len(built.columns), 'segment')} of {counted(files, 'file')}"
     say(f"{output}: {tracks}, {hours:,.2f} hours; {counted(len(bad), 'bad file')}")
     _say_what_is_gone(output, previous, built)
 
 
-def _show_cut(index: AudioIndex) -> None:
-    damaged = index.columns.damaged_files()
+def _show_damaged(segments: SegmentColumns, root: str) -> None:
+    damaged = {segments.files.path(file): problem for file, problem in segments.damaged_files().items()}
     if damaged:
-        paths = {index.files.path(file): problem for file, problem in damaged.items()}
-        show(reasons_table("damaged, or cut", paths, index.root))
+        show(reasons_table("damaged, or segments past its end", damaged, root))
 
 
 def _say_what_is_gone(output: Path, previous: AudioIndex | None, built: AudioIndex) -> None:

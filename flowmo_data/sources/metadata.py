@@ -98,7 +98,7 @@ class CalledMetadata:
             raise AudioFileError.of(
                 path, f"metadata= returned {type(found).__name__}; return a dictionary, or None to leave the file out"
             )
-        return dict(found)
+        return {key: copied(value) for key, value in found.items()}
 
     def has(self, paths: Sequence[str]) -> None:  # noqa: ARG002
         """See `FileMetadata.has`."""
