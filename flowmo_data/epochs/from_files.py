@@ -77,9 +77,9 @@ class FileStream:
     ) -> None:
         self._sources, self._options, self._error_log, self._metadata = sources, options, error_log, metadata
         self._fingerprint = sources.fingerprint
-        has_row = None if metadata is None else metadata.has(sources)
-        if has_row is not None and not has_row.all():
-            self._fingerprint = blake2b(self._fingerprint.encode() + has_row.tobytes(), digest_size=8).hexdigest()
+        is_known = None if metadata is None else metadata.is_known
+        if is_known is not None and not is_known.all():
+            self._fingerprint = blake2b(self._fingerprint.encode() + is_known.tobytes(), digest_size=8).hexdigest()
 
     @property
     def ranks_end_together(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, Union
@@ -11,12 +10,10 @@ from typing import Any, Protocol, Union
 import numpy as np
 import numpy.typing as npt
 
-from flowmo_data.errors import AudioFileError, FilesError, OptionError, counted, shown
+from flowmo_data.errors import AudioFileError, FilesError, OptionError, shown
 from flowmo_data.sources.rows import Rows
 from flowmo_data.sources.source import Source
 from flowmo_data.sources.tables import Table, check_suffix
-
-logger = logging.getLogger(__name__)
 
 Metadata = Union[Callable[[str], Mapping[str, Any] | None], str, "os.PathLike[str]"]
 """A function from a path to a dictionary, "sidecar", or the path of a table."""
@@ -38,8 +35,9 @@ class FileMetadata(Protocol):
             AudioFileError: nothing is known about it, or it cannot be read.
         """
 
-    def has(self, paths: Sequence[str]) -> npt.NDArray[np.bool_] | None:
-        """Return for each file whether anything is known about it; None if that is found out when it is needed."""
+    @property
+    def is_known(self) -> npt.NDArray[np.bool_] | None:
+        """Whether anything is known about each of the files; None if that is found out when it is needed."""
 
 
 def check_metadata(metadata: object, *, return_info: bool) -> None:
@@ -83,6 +81,8 @@ def open_metadata(metadata: Metadata, files: Sequence[str]) -> FileMetadata:
 class CalledMetadata:
     """What a function returns: a `FileMetadata`."""
 
+    is_known = None
+
     def __init__(self, function: Callable[[str], Mapping[str, Any] | None]) -> None:
         self._function = function
 
@@ -100,13 +100,11 @@ class CalledMetadata:
             )
         return {key: copied(value) for key, value in found.items()}
 
-    def has(self, paths: Sequence[str]) -> None:  # noqa: ARG002
-        """See `FileMetadata.has`."""
-        return
-
 
 class SidecarMetadata:
     """The JSON object in a file beside the audio, with the same name but the suffix `.json`: a `FileMetadata`."""
+
+    is_known = None
 
     def of(self, path: str) -> dict[str, Any]:
         """See `FileMetadata.of`."""
@@ -123,10 +121,6 @@ class SidecarMetadata:
             raise AudioFileError.of(path, f"{its} holds {type(found).__name__}; it must be an object, as {{...}}")
         return found
 
-    def has(self, paths: Sequence[str]) -> None:  # noqa: ARG002
-        """See `FileMetadata.has`."""
-        return
-
 
 class TableMetadata:
     """A file's row of a table: a `FileMetadata`.
@@ -138,8 +132,7 @@ class TableMetadata:
     def __init__(self, table: Table, files: Sequence[str]) -> None:
         self._table, self._rows = table, Rows(table.columns)
         check_no_repeats(table, self._rows)
-        table.check_some_found(files)
-        log_others(table, files)
+        self.is_known = table.compared(files)
 
     def of(self, path: str) -> dict[str, Any]:
         """See `FileMetadata.of`."""
@@ -147,10 +140,6 @@ class TableMetadata:
         if not rows:
             raise AudioFileError.of(path, missing_row(str(self._table)))
         return self._rows[rows[0]]
-
-    def has(self, paths: Sequence[str]) -> npt.NDArray[np.bool_]:
-        """See `FileMetadata.has`."""
-        return self._table.has(paths)
 
 
 def missing_row(table: str) -> str:
@@ -171,16 +160,3 @@ def check_no_repeats(table: Table, rows: Rows) -> None:
                 f"{table}: rows {row + 1} and {other + 1} are both about {shown(table.file(row))} and differ; leave "
                 "one row for each file"
             )
-
-
-def log_others(table: Table, files: Sequence[str]) -> None:
-    """Log how many rows are about none of the files, in one line."""
-    others = table.others(files)
-    if others:
-        logger.warning(
-            "%s: %d of %s name none of the files, for example %s",
-            table,
-            len(others),
-            counted(len(table), "row"),
-            shown(table.file(others[0])),
-        )

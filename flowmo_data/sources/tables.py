@@ -7,6 +7,7 @@ rows is a few buffers in a worker, and no Python objects.
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
@@ -18,6 +19,8 @@ import numpy.typing as npt
 
 from flowmo_data.errors import FilesError, FilesNotFoundError, OptionError, counted, shown
 from flowmo_data.sources.rows import import_pyarrow
+
+logger = logging.getLogger(__name__)
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 """suffixes of tables; `.json` is for JSON lines too"""
@@ -71,8 +74,7 @@ class Table:
 
     def file(self, row: int) -> str:
         """Return the absolute path of a row's file."""
-        name = self._names[row].as_py() or ""
-        return os.path.normpath(os.path.join(self._folder, name))
+        return os.path.normpath(os.path.join(self._folder, self._names[row].as_py() or ""))
 
     def rows(self, path: str) -> list[int]:
         """Return the numbers of the rows of the file at `path`, in order."""
@@ -87,22 +89,33 @@ class Table:
             if self.file(row) == self.file(other):
                 yield int(row), int(other)
 
-    def has(self, paths: Sequence[str]) -> npt.NDArray[np.bool_]:
-        """Return for each file whether it has a row, `(len(paths),)`."""
-        return np.isin(_hashes(paths), self._hashes)
+    def compared(self, paths: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Compare the table with all files, and log in one line how many rows are about none of them.
 
-    def check_some_found(self, paths: Sequence[str]) -> None:
-        """Raise `FilesError` if no row is about one of the files, with examples of both."""
-        if not self.has(paths).any():
+        Returns:
+            For each file whether it has a row, `(len(paths),)`.
+
+        Raises:
+            FilesError: no row is about one of the files. The message has examples of both.
+        """
+        hashes = np.fromiter(map(_hash, paths), np.uint64, len(paths))
+        has_row: npt.NDArray[np.bool_] = np.isin(hashes, self._hashes)
+        if not has_row.any():
             raise FilesError(
                 f"{self}: none of its {counted(len(self), 'row')} is about any of {counted(len(paths), 'file')}. Its "
                 f"first row is about {shown(self.file(0))} ({self.file_column} {self._names[0].as_py()!r}, relative to "
                 f"the folder of the table), and the first file is {shown(paths[0])}"
             )
-
-    def others(self, paths: Sequence[str]) -> list[int]:
-        """Return the numbers of the rows that are about none of the files, in order."""
-        return sorted(self._order[~np.isin(self._hashes, _hashes(paths))].tolist())
+        others = self._order[~np.isin(self._hashes, hashes)]
+        if len(others):
+            logger.warning(
+                "%s: %d of %s name none of the files, for example %s",
+                self,
+                len(others),
+                counted(len(self), "row"),
+                shown(self.file(int(others.min()))),
+            )
+        return has_row
 
 
 def check_suffix(path: str | os.PathLike[str]) -> None:
@@ -203,10 +216,6 @@ def _combined(column: Any) -> Any:
         column = column.cast(pa.large_string())
     combined = column.combine_chunks()
     return pa.concat_arrays(combined.chunks) if isinstance(combined, pa.ChunkedArray) else combined
-
-
-def _hashes(paths: Sequence[str]) -> npt.NDArray[np.uint64]:
-    return np.fromiter((_hash(paths[place]) for place in range(len(paths))), np.uint64, len(paths))
 
 
 def _hash(path: str) -> int:

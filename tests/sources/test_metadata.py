@@ -21,7 +21,7 @@ def test_a_function_is_asked(files):
     assert metadata.of(files[0]) == {"name": "a"}
     with pytest.raises(LeftOutError, match="c.mp3: it is left out, because metadata= returned None for it"):
         metadata.of(files[2])
-    assert metadata.has(files) is None
+    assert metadata.is_known is None
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_table_has_a_row_for_a_file(files, table, caplog):
     ]
     for each in (metadata, pickle.loads(pickle.dumps(metadata))):
         assert each.of(files[0]) == {"text": "a"}
-        assert each.has(files).tolist() == [True, True, False]
+        assert each.is_known.tolist() == [True, True, False]
         with pytest.raises(AudioFileError, match="c.mp3: it has no row in .*labels.jsonl"):
             each.of(files[2])
 

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from builders import told
 
 from flowmo_data.errors import FilesError, FilesNotFoundError, OptionError
 from flowmo_data.sources.rows import Rows
@@ -87,14 +88,15 @@ def test_long_json_lines_are_read_in_groups(tmp_path, monkeypatch):
     assert column(table, "n") == [*map(float, range(8)), 8.5, 9.5]
 
 
-def test_rows_are_found_by_path(tmp_path):
+def test_rows_are_found_by_path(tmp_path, caplog):
     names = ["a.mp3", "./b.mp3", "x/../c.mp3", str(tmp_path / "d.mp3"), "a.mp3", "ü\udc41"[:1] + ".mp3"]
     table = json_table(tmp_path, *({"file_name": name} for name in names))
     assert table.rows(str(tmp_path / "a.mp3")) == [0, 4]
     assert [table.rows(str(tmp_path / f"{name}.mp3")) for name in "bcdü"] == [[1], [2], [3], [5]]
     assert table.rows(str(tmp_path / "e.mp3")) == []
     assert list(table.repeated()) == [(0, 4)]
-    assert table.others([str(tmp_path / f"{name}.mp3") for name in "acx"]) == [1, 3, 5]
+    assert table.compared([str(tmp_path / f"{name}.mp3") for name in "acx"]).tolist() == [True, True, False]
+    assert told(caplog) == [f"{table}: 3 of 6 rows name none of the files, for example {tmp_path / 'b.mp3'}"]
 
 
 def test_two_paths_with_one_hash_are_told_apart(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flowmo_data.errors import FilesError, counted, shown
-from flowmo_data.sources.metadata import check_no_repeats, log_others
+from flowmo_data.sources.metadata import check_no_repeats
 from flowmo_data.sources.rows import Rows
 from flowmo_data.sources.tables import Table
 from flowmo_data.tracks.index.columns import Columns
@@ -48,10 +48,9 @@ def with_metadata(index: Any, columns: Columns, table: Table) -> Any:
 
 
 def _paths(columns: Columns, table: Table) -> list[str]:
-    """Return the paths of all files; raise if the table is about none, and log how many rows are about none."""
+    """Return the paths of all files, after a comparison with the table."""
     paths = [columns.path(index) for index in range(len(columns))]
-    table.check_some_found(paths)
-    log_others(table, paths)
+    table.compared(paths)
     return paths
 
 
