@@ -152,6 +152,18 @@ def test_a_segment_is_a_slice_of_the_file(tmp_path, decoder):
                     assert not frame[:, end - first :].any()
 
 
+def test_a_segment_in_one_part_of_a_joined_file_has_nothing_of_the_other(tmp_path):
+    folder = tmp_path / "files"
+    folder.mkdir()
+    make_joined(folder)
+    index = indexed(folder, segment("joined.mp3", 0.2, 0.5))
+    (part,) = index.columns.track(0).parts
+    assert (part.sample_rate, part.num_samples) == (RATE, 22_050)
+    dataset = StreamingAudioDataset(index, samples_per_frame=1_000, on_other_rate="raise")
+    list(dataset)
+    assert not dataset.report()
+
+
 def test_no_sample_from_outside_gets_in_by_resampling(tmp_path):
     folder = tmp_path / "files"
     folder.mkdir()
