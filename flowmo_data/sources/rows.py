@@ -68,6 +68,8 @@ def filled(array: Any) -> Any:  # noqa: PLR0911
     types, kind = pa.types, array.type
     if types.is_dictionary(kind):
         return filled(array.dictionary_decode())
+    if types.is_struct(kind) and not kind.num_fields:
+        return pa.array([{}] * len(array), kind)
     if types.is_struct(kind):
         names = [kind.field(index).name for index in range(kind.num_fields)]
         return pa.StructArray.from_arrays([filled(each) for each in array.flatten()], names)

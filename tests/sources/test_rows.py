@@ -22,6 +22,8 @@ pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed; it is opti
         ([None, None], ["", ""]),
         ([[1, None], None, []], [[1.0, math.nan], [], []]),
         ([{"a": 1, "b": ["x", None]}, None], [{"a": 1.0, "b": ["x", ""]}, {"a": math.nan, "b": []}]),
+        ([{}, None], [{}, {}]),
+        ([[{}], None], [[{}], []]),
         ([datetime.date(2026, 1, 2), None], ["2026-01-02", ""]),
     ],
 )

@@ -38,8 +38,8 @@ def with_metadata(index: Any, columns: Columns, table: Table) -> Any:
     pa = import_pyarrow()
     if not table.columns:
         raise FilesError(f"{table}: it has no column beside {table.file_column!r}; add what is to come out")
-    check_no_repeats(table, Rows(table.columns))
     paths = _paths(columns, table)
+    check_no_repeats(table, Rows(table.columns))
     rows = pa.array([next(iter(table.rows(path)), None) for path in paths], pa.int64())
     metadata = pa.StructArray.from_arrays(
         [column.take(rows) for column in table.columns.values()], list(table.columns), mask=rows.is_null()
@@ -48,10 +48,23 @@ def with_metadata(index: Any, columns: Columns, table: Table) -> Any:
 
 
 def _paths(columns: Columns, table: Table) -> list[str]:
-    """Return the paths of all files, after a comparison with the table."""
+    """Return the paths of all files, after a check of the table."""
+    for name, column in table.columns.items():
+        if _is_empty(column.type):
+            raise FilesError(
+                f"{table}: its column {name!r} has empty objects only, which Parquet cannot hold; leave it out"
+            )
     paths = [columns.path(index) for index in range(len(columns))]
     table.compared(paths)
     return paths
+
+
+def _is_empty(kind: Any) -> bool:
+    """Return whether an Arrow type is of objects without any field, or has such inside."""
+    types = import_pyarrow().types
+    if types.is_struct(kind):
+        return not kind.num_fields or any(_is_empty(field.type) for field in kind)
+    return bool(types.is_list(kind) or types.is_large_list(kind)) and _is_empty(kind.value_type)
 
 
 def without(index: Any, name: str) -> Any:

@@ -113,3 +113,12 @@ def test_a_table_of_names_alone_is_no_metadata(table):
     (table.parent / "names.csv").write_text("file_name\nfiles/a.mp3\n")
     with pytest.raises(FilesError, match="names.csv: it has no column beside 'file_name'; add what is to come out"):
         AudioIndex.build(table.parent / "files", metadata=table.parent / "names.csv")
+
+
+def test_objects_that_parquet_cannot_hold_are_said(table):
+    table.write_text('{"file_name": "files/a.mp3", "tags": [{"more": {}}], "start": 0, "stop": 1}\n')
+    for option in ("metadata", "segments"):
+        with pytest.raises(
+            FilesError, match="its column 'tags' has empty objects only, which Parquet cannot hold; leave"
+        ):
+            AudioIndex.build(table.parent / "files", **{option: table})
