@@ -9,7 +9,7 @@ import torch
 from builders import make_ramps, told
 from torch.utils.data import DataLoader
 
-from flowmo_data import AudioIndex, ResumableDataLoader, StreamingAudioDataset
+from flowmo_data import AudioFrameDataset, AudioIndex, ResumableDataLoader, StreamingAudioDataset
 from flowmo_data.errors import AudioFileError, FilesError, NoReadableFileError, OptionError, StateError
 
 pytest.importorskip("pyarrow", reason="pyarrow is not installed; it is optional")
@@ -126,6 +126,25 @@ def test_the_dictionary_of_a_frame_is_its_own(files, table):
         for metadata in (table, lambda path: shared):
             dataset = StreamingAudioDataset(source, metadata=metadata, transform=change, **SMALL)
             assert all(item["metadata"]["tags"] == ["a", item["start"]] for item in dataset)
+
+
+@pytest.mark.parametrize("kind", ["index", "table", "function", "segments"])
+def test_frames_by_number_have_it_too(files, table, kind):
+    index = AudioIndex.build(files, metadata=table if kind == "index" else None)
+    if kind == "segments":
+        rows = [
+            {"path": f"files/{name(n)}.wav", "start": 0.1, "stop": 0.13, "text": TEXTS[n], "n": n} for n in range(4)
+        ]
+        table.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        index = index.with_segments(table)
+    metadata = {"table": table, "function": described}.get(kind)
+    dataset = AudioFrameDataset(index, metadata=metadata, **SMALL)
+    for num_workers in (0, 2):
+        loader = DataLoader(dataset, batch_size=3, shuffle=True, num_workers=num_workers)
+        assert check_batches(loader, n=with_a_gap if kind in ("index", "table") else int) == {0, 1, 2, 3}
+    if kind == "segments":
+        assert len(dataset) == 4 * 2
+        assert dataset[2]["audio"][0, 0] == 9_000 + 4_410 + 1
 
 
 def test_a_transform_sees_it(files, table):

@@ -289,7 +289,7 @@ class StreamingAudioDataset(IterableDataset[Any]):
         self._start = Position({state["worker"]: progress}, shard.num_workers)
 
     def start_at(self, position: Position | None, *, frames_per_turn: int | None = None) -> None:
-        """Start the next iteration, here or in a worker, at `position`, with such batches of the loader, if it has any."""
+        """Start the next iteration, here or in a worker, at `position`, with such batches of the loader, if any."""
         self._start, self._frames_per_turn = position, frames_per_turn
 
     def progress(self) -> tuple[int, Progress]:
