@@ -218,6 +218,30 @@ def test_hyperparameters_are_kept_and_make_the_same_module_again(music, tmp_path
     assert again.hparams == data.hparams
 
 
+def test_metadata_reaches_the_trainer(music, tmp_path):
+    for path in Path(music).iterdir():
+        path.with_suffix(".json").write_text('{"text": "about ' + path.stem + '"}')
+    options = {**SMALL, "return_info": True}
+    assert StreamingAudioDataModule(music, metadata=Path("a.csv"), **options).hparams["metadata"] == "a.csv"
+    assert "metadata" not in StreamingAudioDataModule(music, metadata=lambda path: {}, **options).hparams
+    with pytest.raises(OptionError, match="metadata='sidecar' comes out in the dictionary of return_info=True"):
+        StreamingAudioDataModule(music, metadata="sidecar", **SMALL)
+    data = StreamingAudioDataModule(music, music, metadata="sidecar", **options)
+    texts = []
+
+    class Captioned(Plain):
+        def training_step(self, batch, batch_idx):
+            texts.extend(zip(batch["path"], batch["metadata"]["text"], strict=True))
+            return self.net(batch["audio"]).square().mean()
+
+        def validation_step(self, batch, batch_idx):
+            texts.extend(zip(batch["path"], batch["metadata"]["text"], strict=True))
+
+    lightning.Trainer(**QUIET, default_root_dir=tmp_path, max_steps=2).fit(Captioned(), data)
+    assert len(texts) > 4
+    assert all(text == f"about {Path(path).stem}" for path, text in texts)
+
+
 def test_an_index_is_not_among_the_hyperparameters(index):
     data = StreamingAudioDataModule(AudioIndex.load(index), **SMALL)
     assert "train" not in data.hparams

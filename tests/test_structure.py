@@ -19,14 +19,17 @@ INSIDE = {
         "scratch", "resources", "extras", "library", "figures", "threads", "processes", "shared_log", "batch_memory",
         "epoch_clock", "ranks",
     ],
-    "sources": ["source", "excluding", "folders", "listing", "aligning"],
+    "sources": ["source", "excluding", "folders", "listing", "aligning", "rows", "tables", "metadata"],
     "tracks": [
         "mpeg", "mpeg_in_wav", "excerpt", "chunks", "wav", "big_endian", "flac_headers", "flac", "ogg_pages", "ogg",
         "parts", "mpeg_part", "soundfile_part", "opened_file", "flac_opening", "ogg_opening", "soundfile_opening",
         "track", "aligned", "index",
     ],
     "tracks/mpeg": ["headers", "following", "scanning", "sections", "tags", "claims", "walking", "seeking", "runs"],
-    "tracks/index": ["schema", "columns", "aligned_columns", "describing", "building", "audio_index"],
+    "tracks/index": [
+        "schema", "columns", "aligned_columns", "segments", "joining", "filtering", "describing", "building",
+        "audio_index",
+    ],
     "epochs": [
         "options", "framing", "randomness", "shuffle_buffer", "plan", "sharding", "report", "tally", "error_log",
         "progress", "span", "from_files", "from_index", "stream", "mixing", "turns", "stages", "mixture", "mixed_index",

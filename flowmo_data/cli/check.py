@@ -177,7 +177,7 @@ def _check_all(files: str | Mapping[str, str], decoder: str, workers: int | None
 
 def _of_index(index: AudioIndex) -> tuple[AlignedSources | None, Sequence[str]]:
     """Return the sets of an index, if its files are aligned with each other, and the files to check."""
-    columns, files = index.columns, index.file_columns
+    columns, files = index.columns, index.files
     if not isinstance(columns, AlignedColumns):
         return None, [files.path(number) for number in range(len(files))]
     found, bad = [columns.paths(number) for number in range(len(columns))], index.bad_files()

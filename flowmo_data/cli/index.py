@@ -19,7 +19,10 @@ from flowmo_data.cli.console import (
 )
 from flowmo_data.errors import FilesError, FilesNotFoundError, FlowmoDataError, IndexVersionError, counted
 from flowmo_data.runtime.processes import num_cores
+from flowmo_data.sources.tables import check_suffix
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
+from flowmo_data.tracks.index.schema import METADATA, SEGMENTS
+from flowmo_data.tracks.index.segments import SegmentColumns
 
 
 @click.command()
@@ -41,9 +44,27 @@ from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
     type=click.IntRange(0),
     help="Processes that read; 0 reads in the main process.  [default: one per core]",
 )
+@click.option(
+    "--metadata",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Table (CSV, JSON lines or Parquet) with a row for each file, named by its column file_name.",
+)
+@click.option(
+    "--segments",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Table with a row for each segment: file_name, start and stop (or offset and duration), in seconds.",
+)
 @click.option("--fresh", is_flag=True, help="Read all files again, even if they have not changed.")
 @plain_errors
-def index(folders: tuple[str, ...], output: Path, root: Path | None, workers: int | None, fresh: bool) -> None:
+def index(
+    folders: tuple[str, ...],
+    output: Path,
+    root: Path | None,
+    workers: int | None,
+    metadata: Path | None,
+    segments: Path | None,
+    fresh: bool,
+) -> None:
     """Write the lengths of all files in FOLDER, and the positions of their packets, to an index.
 
     FOLDER is a folder of audio, a file or a glob. Give the index to StreamingAudioDataset in place of the folder. All
@@ -52,7 +73,8 @@ def index(folders: tuple[str, ...], output: Path, root: Path | None, workers: in
     Several folders with names, such as mixture=mix/ vocals=vocals/, have files that are aligned with each other: each
     frame is cut at the same place of all files with the same path below their folders, apart from the suffix.
 
-    If the index already exists, only files that have changed are read.
+    If the index already exists, only files that have changed are read. Tables are always read: an index has the
+    metadata and the segments of the tables that were given last.
     """
     if output.suffix != INDEX_SUFFIX:
         raise click.UsageError(f"-o {output}: the name of an index must end in {INDEX_SUFFIX}")
@@ -61,20 +83,49 @@ def index(folders: tuple[str, ...], output: Path, root: Path | None, workers: in
         raise click.UsageError(f"{files} is an index; to update it, give the folder of its files")
     previous = _previous(output, Path(files) if root is None and isinstance(files, str) else root)
     check_writable(output, "-o")
+    for table in (metadata, segments):
+        if table is not None:
+            check_suffix(table)
     built = build_with_progress(files, root=root, previous=None if fresh else previous, workers=workers)
+    if metadata is not None:
+        built = built.with_metadata(metadata)
+    if segments is not None:
+        built = built.with_segments(segments)
     bad = built.bad_files()
     if bad:
-        show(reasons_table("cannot be read", bad, built.root))
+        show(reasons_table("left out", bad, built.root))
+    if isinstance(built.columns, SegmentColumns):
+        _show_damaged(built.columns, built.root)
     show_left_out(files)
-    seconds, noun = built.columns.seconds(), "set" if built.names else "file"
-    good = int((seconds > 0).sum())
+    noun = "set" if built.names else "file"
+    good = len(built) - len(built.columns.left_out())
     if not good:
         raise FlowmoDataError(
             f"{' '.join(folders)}: none of {counted(len(built), noun)} can be read; nothing is written"
         )
     built.save(output)
-    hours, num_bad = float(seconds.sum()) / 3_600, len(built) - good
-    say(f"{output}: {counted(good, noun)}, {hours:,.2f} hours; {counted(num_bad, f'bad {noun}')}")
+    hours = float(built.columns.seconds().sum()) / 3_600
+    tracks = counted(good, noun)
+    if isinstance(built.columns, SegmentColumns):
+        of_files = len(set(built.columns.file_of.tolist()))
+        tracks = f"{counted(len(built.columns), 'segment')} of {counted(of_files, 'file')}"
+    say(f"{output}: {tracks}, {hours:,.2f} hours; {counted(len(built) - good, f'bad {noun}')}")
+    _say_what_is_gone(output, previous, built)
+
+
+def _show_damaged(segments: SegmentColumns, root: str) -> None:
+    damaged = {segments.files.path(file): problem for file, problem in segments.damaged_files().items()}
+    if damaged:
+        show(reasons_table("damaged, or segments past its end", damaged, root))
+
+
+def _say_what_is_gone(output: Path, previous: AudioIndex | None, built: AudioIndex) -> None:
+    """Print what the index had until now and has no more."""
+    if previous is None:
+        return
+    had, has = (set(each.table.column_names) for each in (previous, built))
+    for gone in sorted((had - has) & {METADATA, SEGMENTS}):
+        say(f"{output}: it had {gone} until now, and has none any more; to have them again, give --{gone} TABLE")
 
 
 def build_with_progress(

@@ -9,11 +9,12 @@ from typing import Any
 import click
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from flowmo_data.cli.console import check_writable, parse_files, plain_errors, reasons_table, say, show, show_left_out
 from flowmo_data.cli.index import build_with_progress
 from flowmo_data.cli.summary import draw_summary, summarize
-from flowmo_data.errors import FlowmoDataError, counted
+from flowmo_data.errors import FlowmoDataError, counted, shown
 from flowmo_data.runtime.figures import check_format
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
 
@@ -50,7 +51,7 @@ def inspect(
     _print(summary)
     summary["left_out"] = {} if is_index else show_left_out(files)
     if not summary["files"]:
-        raise FlowmoDataError(f"{' '.join(folders)}: none of {counted(len(index.file_columns), 'file')} can be read")
+        raise FlowmoDataError(f"{' '.join(folders)}: none of {counted(len(index.files), 'file')} can be read")
     if json_path:
         json_path.write_text(json.dumps(summary, indent=1) + "\n")
     if plot_path:
@@ -67,11 +68,15 @@ def _print(summary: dict[str, Any]) -> None:
     ]
     if summary["names"]:
         lines.insert(1, f"{counted(summary['sets'], 'set')} of {', '.join(summary['names'])}, aligned with each other")
+    if "segments" in summary:
+        lines.append(f"{counted(summary['segments'], 'segment')}, {summary['segment_hours']:,.2f} hours")
     for line in lines:
         say(line)
     if summary["files"]:
         show(_kinds_table(summary))
         show(_quantiles_table(summary))
+    if summary["metadata"]:
+        show(_metadata_table(summary["metadata"]))
     for title, files in (("damaged", summary["damaged_files"]), ("cannot be read", summary["bad_files"])):
         if files:
             show(reasons_table(title, files, summary["root"]))
@@ -85,6 +90,13 @@ def _kinds_table(summary: dict[str, Any]) -> Table:
         for name, sums in summary[key].items():
             table.add_row(title, name, f"{sums['files']:,}", f"{sums['hours']:,.2f}")
             title = ""
+    return table
+
+
+def _metadata_table(types: dict[str, str]) -> Table:
+    table = Table("metadata", "type", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name, kind in types.items():
+        table.add_row(Text(shown(name)), Text(kind))
     return table
 
 

@@ -23,7 +23,7 @@ from flowmo_data.errors import AudioFileError, NoReadableFileError
 from flowmo_data.runtime.epoch_clock import EpochClock
 from flowmo_data.runtime.ranks import current_rank
 from flowmo_data.runtime.threads import ordered_map
-from flowmo_data.sources import Exclude
+from flowmo_data.sources import Exclude, Metadata
 from flowmo_data.tracks.index import AudioIndex
 
 
@@ -58,6 +58,7 @@ class AudioFrameDataset(Dataset[Any]):
         transform: a function of the frame (with `return_info`, of the dictionary) that returns what to give, or None to
             reject the frame: then another comes in its place, as for an unreadable one.
         return_info: give dictionaries; see `StreamingAudioDataset`.
+        metadata: what belongs to each file, in place of the metadata in the index; see `StreamingAudioDataset`.
 
     Raises:
         OptionError: an option has an invalid value.
@@ -88,6 +89,7 @@ class AudioFrameDataset(Dataset[Any]):
         dtype: torch.dtype = torch.float32,
         transform: Callable[[Any], Any] | None = None,
         return_info: bool = False,
+        metadata: Metadata | None = None,
     ) -> None:
         self.options = Options(
             sr=sr,
@@ -105,6 +107,7 @@ class AudioFrameDataset(Dataset[Any]):
             dtype=dtype,
             transform=transform,
             return_info=return_info,
+            metadata=metadata,
             shuffle=False,
         )
         self._error_log = ErrorLog(self.options)

@@ -13,7 +13,7 @@ from flowmo_data.decoding.batching import Item, Slots
 from flowmo_data.decoding.frames import FrameReader
 from flowmo_data.epochs import ErrorLog, Files, FrameStream, Options, Progress, Shard, open_stream
 from flowmo_data.errors import AudioFileError
-from flowmo_data.sources import Exclude
+from flowmo_data.sources import Exclude, Metadata
 
 
 class StreamingAudioDataset(StreamDataset):
@@ -55,6 +55,9 @@ class StreamingAudioDataset(StreamDataset):
             the file at `sr` (negative if it begins with padding); `num_valid`, the number of its samples that are not
             padding; `num_samples`, the length of the file at `sr`; `seed`, an int below 2^63 for random augmentation,
             the same after a resume and for any number of workers (with an index, also of ranks).
+        metadata: what belongs to each file, to be emitted under "metadata" with `return_info`: a function from the path
+            to a dictionary (or None, to leave the file out); "sidecar": a `.json` file beside each file; or the path of
+            a table with a column `file_name`. A file without metadata is treated as `on_error` says.
         batch_size: None emits frames, for the DataLoader to collate. A number emits batches of this many frames; the
             last batch of a worker's epoch may have fewer. Batches are tensors `(batch_size, channels, T)`. Frames are
             decoded straight into them, and their memory is reused. For `DataLoader(dataset, batch_size=None)`; faster.
@@ -100,6 +103,7 @@ class StreamingAudioDataset(StreamDataset):
         dtype: torch.dtype = torch.float32,
         transform: Callable[[Any], Any] | None = None,
         return_info: bool = False,
+        metadata: Metadata | None = None,
         batch_size: int | None = None,
         repeat: bool = False,
         remainder: str = "drop",
@@ -123,6 +127,7 @@ class StreamingAudioDataset(StreamDataset):
             dtype=dtype,
             transform=transform,
             return_info=return_info,
+            metadata=metadata,
             batch_size=batch_size,
             repeat=repeat,
             remainder=remainder,

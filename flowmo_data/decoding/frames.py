@@ -15,6 +15,7 @@ from flowmo_data.epochs.progress import Progress
 from flowmo_data.epochs.sharding import Shard
 from flowmo_data.epochs.span import FrameStream, Span
 from flowmo_data.errors import AllFramesRejectedError, AudioFileError, NoReadableFileError
+from flowmo_data.sources.metadata import LeftOutError
 
 _MOST_UNREADABLE = 100
 """substitutes for a frame, one after the other"""
@@ -31,6 +32,8 @@ class Decoded(NamedTuple):
     """the result for each of its files"""
     error: AudioFileError | None = None
     """the reason, if it could not be decoded"""
+    metadata: dict[str, Any] | None = None
+    """what the user knows about the file"""
 
 
 class FrameReader:
@@ -63,19 +66,21 @@ class FrameReader:
 
         Raises:
             AudioFileError: it could not be read and `on_error="raise"`.
-            NoReadableFileError: a hundred substitutes could not be read either.
+            NoReadableFileError: a hundred substitutes could not be read either, or a thousand are of files left out.
             AllFramesRejectedError: the transform rejected a thousand substitutes, too.
         """
-        wanted, unreadable, rejected = decoded.span, 0, 0
+        wanted, unreadable, rejected, left_out = decoded.span, 0, 0, 0
         while True:
-            attempt = unreadable + rejected
+            decoded = self._with_metadata(decoded)
+            attempt = unreadable + rejected + left_out
             if decoded.error is None:
                 item = self._item(decoded, wanted, attempt, epoch)
                 if item is not None:
                     return item
                 rejected += 1
             else:
-                unreadable += 1
+                left_out += isinstance(decoded.error, LeftOutError)
+                unreadable += not isinstance(decoded.error, LeftOutError)
                 seconds = 0.0 if attempt else wanted.num_valid / self._options.sr  # a substitute is not lost
                 self._error_log.refuse(decoded.error, epoch, seconds)
             other = self._stream.substitute(wanted, epoch, attempt)
@@ -86,18 +91,32 @@ class FrameReader:
                     f"{_MOST_UNREADABLE} substitutes for a frame could not be read either; the last error: "
                     f"{decoded.error}"
                 )
+            if left_out > _MOST_REJECTED:
+                raise NoReadableFileError(
+                    f"{left_out:,} frames in a row are of files that metadata= leaves out; the last: {decoded.error}"
+                )
             if rejected > _MOST_REJECTED:
                 raise self._all_rejected(f"{rejected:,} frames of epoch {epoch} in a row")
             decoded = self.decoded((other, decoded.slot))
 
+    def _with_metadata(self, decoded: Decoded) -> Decoded:
+        """Return a span with what the user knows about its file; with the error, if that cannot be found."""
+        if decoded.error is not None or not self._options.return_info:
+            return decoded
+        try:
+            return decoded._replace(metadata=self._stream.metadata(decoded.span))
+        except AudioFileError as error:
+            return decoded._replace(error=error)
+
     def _item(self, decoded: Decoded, wanted: Span, attempt: int, epoch: int) -> Any:
         """Return the item of a span that was decoded in place of `wanted`; None if the transform rejects it."""
-        span, slot, filled, _ = decoded
+        span, slot, filled, _, metadata = decoded
         for file, (_, num_lost) in zip(span.timeline.members, filled, strict=True):
             if num_lost:
                 self._error_log.note_silence(file.path, span.start, num_lost, epoch)
         key = (wanted.place, wanted.start + self._options.samples_per_frame, attempt)
-        item = emitted(span, slot.audio, options=self._options, epoch=epoch, key=key, extra=self._extra)
+        extra = self._extra if metadata is None else {"metadata": metadata, **self._extra}
+        item = emitted(span, slot.audio, options=self._options, epoch=epoch, key=key, extra=extra)
         self._error_log.count_frame(epoch, is_rejected=item is None)
         return item
 
@@ -117,7 +136,7 @@ class FrameReader:
         slot = next(Slots(None, options.channels, options.samples_per_frame, options.dtype, self._stream.names))
         for rank in {*range(shard.world_size)} - {shard.rank}:
             for span in self._stream.spans(Progress(rejected, 0), Shard(rank, shard.world_size), None):
-                decoded = self.decoded((span, slot))
+                decoded = self._with_metadata(self.decoded((span, slot)))
                 if decoded.error is None and self._item(decoded, span, 0, rejected) is not None:
                     return
         raise self._all_rejected(f"all frames of epoch {rejected}")

@@ -24,11 +24,12 @@ from flowmo_data.epochs.sharding import Shard
 from flowmo_data.epochs.tally import ACCESSES, Tally, key_of, merged
 from flowmo_data.errors import AudioFileError, SampleRateError, shown
 from flowmo_data.runtime.shared_log import SharedLog
+from flowmo_data.sources.metadata import LeftOutError
 from flowmo_data.tracks.parts import Loss
 
 logger = logging.getLogger(__name__)
 
-_SKIPPED, _DAMAGED, _MISALIGNED, _SILENT = "skipped", "damaged", "misaligned", "silent"
+_SKIPPED, _DAMAGED, _MISALIGNED, _SILENT, _LEFT_OUT = "skipped", "damaged", "misaligned", "silent", "left out"
 _MANY = 1_000
 """rejected frames, before any other, that are worth a warning"""
 
@@ -90,11 +91,17 @@ class ErrorLog:
     def refuse(self, error: AudioFileError, epoch: int, seconds: float = 0.0) -> None:
         """Raise the error about an unreadable file or frame, or report it and continue.
 
+        A file that the user leaves out is logged once, and not reported.
+
         Args:
             error: the error.
             epoch: the epoch that needed the file.
             seconds: duration of the lost audio, as far as it is known.
         """
+        if isinstance(error, LeftOutError):
+            if self._is_new(_LEFT_OUT, error.path, error.reason):
+                logger.info("%s", error)
+            return
         what = self._options.on_other_rate if isinstance(error, SampleRateError) else self._options.on_error
         if what == "raise":
             raise error

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import blake2b
 from itertools import islice
 from typing import Any
 
@@ -17,7 +18,8 @@ from flowmo_data.epochs.sharding import Shard, deal, epoch_order
 from flowmo_data.epochs.shuffle_buffer import shuffled
 from flowmo_data.epochs.span import Span
 from flowmo_data.errors import AudioFileError, NoReadableFileError, OptionError, StateError
-from flowmo_data.sources import AlignedSources, Source, Sources, summary_of_problems
+from flowmo_data.sources import AlignedSources, FileMetadata, Source, Sources, summary_of_problems
+from flowmo_data.sources.metadata import copied
 from flowmo_data.tracks import AlignedTrack, AnyTimeline, AnyTrack, at_sample_rate, open_aligned, open_track
 
 logger = logging.getLogger(__name__)
@@ -58,13 +60,30 @@ class ReachedInFiles:
 
 
 class FileStream:
-    """A `Stream` of the frames of files. The length of a file is known only when it is opened."""
+    """A `Stream` of the frames of files. The length of a file is known only when it is opened.
+
+    Args:
+        sources: the files.
+        options: the options of the dataset.
+        error_log: receives the problems.
+        metadata: what is known about each file; a file about which nothing is known is not opened.
+    """
 
     frames_per_epoch = None
     """unknown"""
 
-    def __init__(self, sources: Sources | AlignedSources, options: Options, error_log: ErrorLog) -> None:
-        self._sources, self._options, self._error_log = sources, options, error_log
+    def __init__(
+        self,
+        sources: Sources | AlignedSources,
+        options: Options,
+        error_log: ErrorLog,
+        metadata: FileMetadata | None = None,
+    ) -> None:
+        self._sources, self._options, self._error_log, self._metadata = sources, options, error_log, metadata
+        self._fingerprint = sources.fingerprint
+        is_known = None if metadata is None else metadata.is_known
+        if is_known is not None and not is_known.all():
+            self._fingerprint = blake2b(self._fingerprint.encode() + is_known.tobytes(), digest_size=8).hexdigest()
         self._problems = sources.problems if isinstance(sources, AlignedSources) else {}
         if self._problems:
             error_log.refuse_before(self._problems, summary_of_problems(self._problems, len(sources)))
@@ -97,6 +116,11 @@ class FileStream:
     def substitute(self, span: Span, epoch: int, attempt: int) -> Span | None:  # noqa: ARG002
         """Return None: the number of frames is not known anyway."""
         return None
+
+    def metadata(self, span: Span) -> dict[str, Any] | None:
+        """See `Stream.metadata`. It was looked up when the file was opened."""
+        found = span.timeline.metadata
+        return None if found is None else copied(dict(found))
 
     def has_frames(self, shard: Shard) -> bool:
         """See `Stream.has_frames`."""
@@ -131,7 +155,7 @@ class FileStream:
         return {
             "version": VERSION,
             "num_files": len(self._sources),
-            "files": self._sources.fingerprint,
+            "files": self._fingerprint,
             **({"names": list(self.names)} if self.names else {}),
             **self._options.order(),
             "world_size": world_size,
@@ -187,14 +211,21 @@ class FileStream:
         for index in deal(order, shard):
             tried += 1
             try:
+                metadata = self._known(index)
                 timeline = as_wanted(self._track(index), self._options, self._error_log, epoch)
             except AudioFileError as error:
                 self._error_log.refuse(error, epoch)
             else:
                 num_read += 1
-                yield index, timeline
+                yield index, timeline if metadata is None else replace(timeline, metadata=metadata)
         if tried and not num_read:
             self._check_some_readable(order)
+
+    def _known(self, index: int) -> dict[str, Any] | None:
+        if self._metadata is None:
+            return None
+        path = self._sources[index]
+        return self._metadata.of(path if isinstance(path, str) else path[0])  # of aligned files, the first has it
 
     def _track(self, index: int) -> AnyTrack:
         if isinstance(self._sources, AlignedSources):
@@ -206,6 +237,7 @@ class FileStream:
         reason = ""
         for index in order:
             try:
+                self._known(index)
                 at_sample_rate(self._track(index), self._options.sr, on_other_rate=self._options.on_other_rate)
             except AudioFileError as error:
                 reason = str(error)

@@ -13,7 +13,7 @@ for any number of ranks and workers.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import count
 from typing import Any
@@ -31,6 +31,7 @@ from flowmo_data.epochs.randomness import Purpose, random_below, random_bits
 from flowmo_data.epochs.sharding import Shard, worker_quotas
 from flowmo_data.epochs.span import Span
 from flowmo_data.errors import AudioFileError, NoReadableFileError, OptionError
+from flowmo_data.sources import FileMetadata
 from flowmo_data.tracks import AudioIndex, at_sample_rate
 
 
@@ -69,12 +70,22 @@ class ReachedInIndex:
 
 
 class IndexedStream:
-    """A `Stream` of the frames of an index."""
+    """A `Stream` of the frames of an index.
+
+    Args:
+        index: the index.
+        options: the options of the dataset.
+        error_log: receives the problems.
+        metadata: what is known about each file, in place of the metadata in the index.
+    """
 
     ranks_end_together = True
 
-    def __init__(self, index: AudioIndex, options: Options, error_log: ErrorLog) -> None:
-        self.index, self._options, self._error_log = index, options, error_log
+    def __init__(
+        self, index: AudioIndex, options: Options, error_log: ErrorLog, metadata: FileMetadata | None = None
+    ) -> None:
+        self.index, self._options, self._error_log, self._metadata = index, options, error_log, metadata
+        _ = index.columns  # here, before workers are forked, so that they share what it copies
         self._plan = lru_cache(maxsize=1)(self._make_plan)
 
     @property
@@ -178,6 +189,9 @@ class IndexedStream:
             hop = options.hop or options.samples_per_frame
             starts = jittered_starts(start, timeline.num_samples, samples_per_frame=options.samples_per_frame, hop=hop)
             start = starts[random_below(bits, len(starts))]
+        if options.return_info and self._metadata is None:
+            found = self.index.columns.metadata(file)
+            timeline = timeline if found is None else replace(timeline, metadata=found)
         return Span(timeline, start, start + options.samples_per_frame, place)
 
     def after(self, progress: Progress) -> Progress:
@@ -188,6 +202,13 @@ class IndexedStream:
         """Return another frame of the epoch, so that ranks still have the same number of frames."""
         bits = random_bits(self._options.seed, epoch, Purpose.SUBSTITUTE, span.place, attempt)
         return self.span(random_below(bits, self.frames_per_epoch), epoch)
+
+    def metadata(self, span: Span) -> dict[str, Any] | None:
+        """See `Stream.metadata`."""
+        if self._metadata is not None:
+            return self._metadata.of(span.timeline.path)
+        found = span.timeline.metadata
+        return None if found is None else dict(found)
 
     def has_frames(self, shard: Shard) -> bool:
         """See `Stream.has_frames`."""
@@ -240,14 +261,22 @@ class IndexedStream:
             odd.update(columns.files_not_resampled(options.sr))
         else:
             odd.update(columns.files_at_other_rates(options.sr))
-        for file in sorted(odd):
+        for file in sorted(odd.difference(columns.left_out())):
+            track = columns.reported(file)
+            if track is None:
+                continue
             try:
-                as_wanted(columns.track(file), options, self._error_log, epoch)
+                as_wanted(track, options, self._error_log, epoch)
             except AudioFileError as error:
                 self._error_log.refuse(error, epoch)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"index": self.index, "_options": self._options, "_error_log": self._error_log}
+        return {
+            "index": self.index,
+            "_options": self._options,
+            "_error_log": self._error_log,
+            "_metadata": self._metadata,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["index"], state["_options"], state["_error_log"])  # type: ignore[misc]
+        self.__init__(state["index"], state["_options"], state["_error_log"], state["_metadata"])  # type: ignore[misc]

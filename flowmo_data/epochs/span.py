@@ -89,6 +89,14 @@ class FrameStream(Stream, Protocol):
     def substitute(self, span: Span, epoch: int, attempt: int) -> Span | None:
         """Return the span to emit in place of an unreadable or rejected one; None for nothing."""
 
+    def metadata(self, span: Span) -> dict[str, Any] | None:
+        """Return what the user knows about a span's file, as a new dictionary; None if there is no metadata.
+
+        Raises:
+            LeftOutError: the user's function leaves the file out.
+            AudioFileError: nothing is known about it, or it cannot be read.
+        """
+
     def has_frames(self, shard: Shard) -> bool:
         """Return whether a shard ever gets a frame.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeGuard
 
 from flowmo_data import sources
@@ -13,6 +13,7 @@ from flowmo_data.epochs.from_index import IndexedStream
 from flowmo_data.epochs.options import Options
 from flowmo_data.epochs.span import FrameStream
 from flowmo_data.errors import FilesError, FilesTypeError, OptionError
+from flowmo_data.sources.metadata import is_table, open_metadata
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
 
 Files = sources.Files | sources.AlignedFiles | AudioIndex
@@ -27,7 +28,7 @@ def open_stream(
     """Return the stream of `files`, without the files in `exclude`.
 
     Raises:
-        FilesError: `files` names nothing.
+        FilesError: `files` names nothing, or the table of metadata does not fit the files.
         OptionError: an option needs an index.
     """
     if _is_index(files):
@@ -46,9 +47,14 @@ def open_stream(
             f"limit={options.limit}: the frames are spread evenly over all files, which needs an index ({_MAKE_ONE}); "
             "give one, or leave out limit"
         )
+    found: sources.Sources | sources.AlignedSources
     if isinstance(files, Mapping):
-        return FileStream(sources.find_aligned(files, excluded=excluded), options, error_log)
-    return FileStream(sources.find_sources(files, excluded=excluded), options, error_log)
+        found = sources.find_aligned(files, excluded=excluded)
+        paths: Sequence[str] = [of_set[0] for of_set in found]
+    else:
+        paths = found = sources.find_sources(files, excluded=excluded)
+    metadata = None if options.metadata is None else open_metadata(options.metadata, paths)
+    return FileStream(found, options, error_log, metadata)
 
 
 def open_indexed_stream(
@@ -71,7 +77,15 @@ def open_indexed_stream(
         )
     loaded = index if isinstance(index, AudioIndex) else AudioIndex.load(index)
     excluded = sources.excluded_paths(exclude)
-    return IndexedStream(loaded.without(excluded) if excluded else loaded, options, error_log)
+    return _with_metadata(loaded.without(excluded) if excluded else loaded, options, error_log)
+
+
+def _with_metadata(index: AudioIndex, options: Options, error_log: ErrorLog) -> IndexedStream:
+    if options.metadata is None:
+        return IndexedStream(index, options, error_log)
+    if is_table(options.metadata):
+        return IndexedStream(index.with_metadata(options.metadata), options, error_log)  # type: ignore[arg-type]
+    return IndexedStream(index.without_metadata(), options, error_log, open_metadata(options.metadata, ()))
 
 
 def _is_index(files: object) -> TypeGuard[AudioIndex | str | os.PathLike[str]]:

@@ -15,6 +15,7 @@ from flowmo_data.epochs import Options
 from flowmo_data.errors import AudioFileError, MissingPackageError, OptionError
 from flowmo_data.lightning.lagging import Batches, LaggingLoader, Used
 from flowmo_data.loading import ResumableDataLoader
+from flowmo_data.sources import Metadata
 from flowmo_data.tracks import AudioIndex
 
 try:
@@ -47,6 +48,7 @@ class DatasetOptions(TypedDict, total=False):
     dtype: torch.dtype | str
     transform: Callable[[Any], Any] | None
     return_info: bool
+    metadata: Metadata | None
     remainder: str
     limit: int | None
 
@@ -75,8 +77,9 @@ class StreamingAudioDataModule(LightningDataModule):
         repeat: in training, continue with the next epoch when one ends; see `StreamingAudioDataset`.
         **options: further options of `StreamingAudioDataset`, for all three sets: `sr`, `samples_per_frame`, `hop`,
             `shuffle_buffer_size`, `channels`, `seed`, `framing`, `decoder`, `decode_threads`, `exclude`, `on_error`,
-            `on_other_rate`, `dtype` (also by its name, "float16"), `transform`, `return_info`, `remainder`; `limit` not
-            for training. A checkpoint keeps them as hyperparameters, except functions and files not given by path.
+            `on_other_rate`, `dtype` (also by its name, "float16"), `transform`, `return_info`, `metadata`, `remainder`;
+            `limit` not for training. A checkpoint keeps them as hyperparameters, except functions and files not given
+            by path.
 
     Raises:
         MissingPackageError: importing this module: lightning is not installed.
@@ -100,6 +103,7 @@ class StreamingAudioDataModule(LightningDataModule):
         super().__init__()
         options["dtype"] = dtype = _named(options.get("dtype", torch.float32))  # the form that checkpoints keep
         options["exclude"] = _as_text(options.get("exclude"))
+        options["metadata"] = _as_text(options.get("metadata"))
         train, val, test = _as_text(train), _as_text(val), _as_text(test)
         self._options: dict[str, Any] = {**options, "dtype": getattr(torch, dtype, dtype)}
         checked = {name: value for name, value in self._options.items() if name != "exclude"}
@@ -114,7 +118,7 @@ class StreamingAudioDataModule(LightningDataModule):
         }
         self._files = {"train": train, "val": val, "test": test}
         indexes = [name for name, files in self._files.items() if isinstance(files, AudioIndex)]
-        functions = [name for name in ("transform", "on_error") if callable(options.get(name))]
+        functions = [name for name in ("transform", "on_error", "metadata") if callable(options.get(name))]
         self.save_hyperparameters(ignore=[*functions, *indexes])
         for name in ("val", "test"):
             if self._files[name] is None:
@@ -174,11 +178,11 @@ class StreamingAudioDataModule(LightningDataModule):
         self._state = state_dict or None
 
 
-def _as_text(files: Files | None) -> Any:
+def _as_text(files: Files | Metadata | None) -> Any:
     """Return files in the form that a checkpoint can keep: torch does not load paths."""
     if isinstance(files, MixedAudioDataset):
         raise OptionError("a MixedAudioDataset has files of its own: give the Trainer a ResumableDataLoader of it")
-    if files is None or isinstance(files, (str, AudioIndex)):
+    if files is None or isinstance(files, (str, AudioIndex)) or callable(files):
         return files
     if isinstance(files, Mapping):
         return {name: _as_text(each) for name, each in files.items()}

@@ -10,7 +10,7 @@ from flowmo_data.tracks.aligned import (
 )
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
 from flowmo_data.tracks.mpeg_part import MpegPart
-from flowmo_data.tracks.parts import Loss, Part, ResampledPart
+from flowmo_data.tracks.parts import CutPart, Loss, Part, ResampledPart
 from flowmo_data.tracks.soundfile_part import SoundFilePart
 from flowmo_data.tracks.track import Timeline, Track, open_track
 
@@ -21,6 +21,7 @@ __all__ = [
     "AnyTimeline",
     "AnyTrack",
     "AudioIndex",
+    "CutPart",
     "Loss",
     "MpegPart",
     "Part",

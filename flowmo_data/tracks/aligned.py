@@ -10,9 +10,10 @@ Encoders' delays are cut off by their tags, so the first samples of an MP3 and o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from flowmo_data.errors import AudioFileError, SampleRateError
 from flowmo_data.sources import Source
@@ -78,6 +79,8 @@ class AlignedTimeline:
     """the name of each"""
     members: tuple[Timeline, ...]
     """the timelines, in the order of the names"""
+    metadata: Mapping[str, Any] | None = None
+    """what the user knows about the first file; None if that is nothing, or is looked up later"""
 
     @property
     def path(self) -> str:

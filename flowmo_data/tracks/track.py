@@ -7,8 +7,9 @@ survive a fork, a thousand files, or the file's replacement. The bytes of the fi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import soundfile
 
@@ -64,6 +65,8 @@ class Timeline:
     """parts, all at the same sample rate"""
     end: int | None = None
     """sample to stop at, if there are more; None for all of them"""
+    metadata: Mapping[str, Any] | None = None
+    """what the user knows about the file; None if that is nothing, or is looked up later"""
 
     @property
     def num_samples(self) -> int:

@@ -15,6 +15,7 @@ from flowmo_data import (
     AudioIndex,
     FilesNotFoundError,
     NoReadableFileError,
+    OptionError,
     ResumableDataLoader,
     SampleRateError,
     StateError,
@@ -394,3 +395,24 @@ def test_frames_by_number(ramps, workers):
     item = informed[2]
     assert torch.equal(item["audio"]["low"], dataset[2]["low"])
     assert {name: Path(path).parts[-3] for name, path in item["path"].items()} == {"low": "low", "high": "high"}
+
+
+@pytest.mark.parametrize("from_index", [False, True])
+def test_metadata_is_that_of_the_first_file_of_a_set(ramps, tmp_path, from_index):
+    table = tmp_path / "table.csv"
+    rows = [f"{ramps['low']}/deep/{number}.wav,song {number}" for number in range(1, len(LENGTHS))]
+    table.write_text("\n".join(["file_name,title", *rows]) + "\n")
+    files = AudioIndex.build(ramps, metadata=table) if from_index else ramps
+    dataset = make(files, metadata=None if from_index else table, return_info=True)
+    items = list(dataset)
+    assert {item["metadata"]["title"] for item in items} == {f"song {number}" for number in range(1, len(LENGTHS))}
+    assert all(item["metadata"]["title"] == f"song {Path(item['path']['high']).stem}" for item in items)
+    assert {Path(path).stem for path in dataset.report().skipped} == {"0"}  # which has no row
+    if from_index:
+        from pyarrow.compute import field
+
+        kept = files.filter(field("title") == "song 2")
+        assert len(kept) == 1
+        assert len(kept.files) == 2
+        with pytest.raises(OptionError, match="segments= is not for aligned files"):
+            files.with_segments(table)

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import threading
+from contextlib import suppress
 
 import pytest
 import soundfile
@@ -212,7 +213,8 @@ def test_a_worker_that_is_killed_has_told_what_it_knew(folder):
         with pytest.raises(RuntimeError, match="DataLoader worker .* exited unexpectedly|is killed by signal"):
             kill_a_worker_and_go_on(loader)
     finally:
-        loader._shutdown_workers()  # until then, torch raises the same again when any child ends
+        with suppress(RuntimeError):  # the same, here
+            loader._shutdown_workers()  # until then, torch raises the same again when any child ends
     dataset.error_log._read()
     assert str(folder / "empty.mp3") in dataset.error_log._reported
 

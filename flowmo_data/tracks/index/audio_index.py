@@ -12,10 +12,14 @@ from typing import Any
 from flowmo_data.errors import FilesError, FilesNotFoundError, IndexVersionError, OptionError
 from flowmo_data.sources import AlignedFiles, Files
 from flowmo_data.sources.excluding import warn_if_nothing_is_excluded
-from flowmo_data.tracks.index.aligned_columns import NAME, SET, AlignedColumns
+from flowmo_data.sources.tables import Table
+from flowmo_data.tracks.index.aligned_columns import SET, AlignedColumns, has_nothing
 from flowmo_data.tracks.index.building import build_table
 from flowmo_data.tracks.index.columns import Columns
-from flowmo_data.tracks.index.schema import METADATA_KEY, VERSION, import_pyarrow
+from flowmo_data.tracks.index.filtering import kept_rows
+from flowmo_data.tracks.index.joining import with_metadata, with_segments, without
+from flowmo_data.tracks.index.schema import METADATA, METADATA_KEY, SEGMENTS, VERSION, import_pyarrow
+from flowmo_data.tracks.index.segments import SegmentColumns
 
 INDEX_SUFFIX = ".parquet"
 
@@ -39,6 +43,8 @@ class AudioIndex:
         previous: AudioIndex | None = None,
         num_workers: int = 0,
         on_files: Callable[[int, int], None] | None = None,
+        metadata: str | os.PathLike[str] | None = None,
+        segments: str | os.PathLike[str] | None = None,
     ) -> AudioIndex:
         """Read the headers of all packets of all files. Nothing is decoded.
 
@@ -51,9 +57,11 @@ class AudioIndex:
             num_workers: processes that read; 0 reads in this process. They are spawned, so a script that uses them
                 needs its `if __name__ == "__main__":`.
             on_files: called now and then with the number of finished files and the number of all files.
+            metadata: a table with a row for each file; see `with_metadata`.
+            segments: a table with a row for each segment of a file; see `with_segments`.
 
         Raises:
-            FilesError: `files` names nothing, or a file is not under `root`.
+            FilesError: `files` names nothing, or a file is not under `root`, or a table does not fit the files.
             MissingPackageError: pyarrow is not installed.
         """
         table, found_root = build_table(
@@ -63,7 +71,70 @@ class AudioIndex:
             num_workers=num_workers,
             on_files=on_files,
         )
-        return cls(table, found_root)
+        index = cls(table, found_root)
+        if metadata is not None:
+            index = index.with_metadata(metadata)
+        return index if segments is None else index.with_segments(segments)
+
+    def with_metadata(self, table: str | os.PathLike[str]) -> AudioIndex:
+        """Return the index with the metadata of its files, in place of any that it has.
+
+        A file without a row in the table is left out of epochs, and reported. Of aligned files, the first of a set has
+        the row.
+
+        Args:
+            table: a CSV, JSON lines or Parquet file. A column `file_name` (or `path`, or `audio_filepath`) names the
+                file of each row, relative to the folder of the table; the other columns are the metadata.
+
+        Raises:
+            FilesError: the table cannot be read, or is about none of the files, or has two different rows for a file.
+            OptionError: its suffix is not that of a table.
+        """
+        paths = self.columns.first_paths() if isinstance(self.columns, AlignedColumns) else self.files.all_paths()
+        return AudioIndex(with_metadata(self.table, paths, Table(table)), self.root)
+
+    def without_metadata(self) -> AudioIndex:
+        """Return the index without the metadata of its files."""
+        return AudioIndex(without(self.table, METADATA), self.root)
+
+    def with_segments(self, table: str | os.PathLike[str]) -> AudioIndex:
+        """Return the index with segments of its files, in place of any that it has. Each is a track of its own.
+
+        Segments may overlap. One that goes past the end of its file is cut there, and reported. A file without a
+        segment gives no frames.
+
+        Args:
+            table: a table as for `with_metadata`, with a row for each segment, and columns `start` and `stop`, or
+                `offset` and `duration`, in seconds. An empty start is the start of the file; an empty stop or duration
+                is the end. The other columns are the metadata of the segment.
+
+        Raises:
+            FilesError: the table cannot be read, or is about none of the files, or a row has a place that no file has.
+            OptionError: its suffix is not that of a table, or the index has aligned files.
+        """
+        if self.names:
+            raise OptionError("segments= is not for aligned files: leave it out, or index the files on their own")
+        return AudioIndex(with_segments(self.table, self.files, Table(table)), self.root)
+
+    def filter(self, expression: Any) -> AudioIndex:
+        """Return the index with the files, or if it has segments the segments, that an expression accepts.
+
+        A set of aligned files is accepted or not by its first file.
+
+        Args:
+            expression: an expression of `pyarrow.compute`, such as `field("seconds") > 30`. Its fields are `path` (as
+                in the index, relative to the root), `seconds`, `sample_rate` (Hz), `channels` and `format` of the file
+                or segment, and each column of the metadata. `field("metadata", "path")` gives a column of the metadata
+                that has the name of another field.
+
+        Raises:
+            OptionError: it is not an expression, or has a field that is not there, or a type that does not fit.
+            FilesNotFoundError: it accepts nothing.
+        """
+        table = kept_rows(self.table, self.columns, expression)
+        if has_nothing(table):
+            raise FilesNotFoundError(f"{self.root}: filter keeps none of {len(self.columns)} tracks: {expression}")
+        return AudioIndex(table, self.root)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, root: str | os.PathLike[str] | None = None) -> AudioIndex:
@@ -130,30 +201,45 @@ class AudioIndex:
 
     def __len__(self) -> int:
         """Return the number of files, or of sets of aligned files, including bad ones."""
-        return len(self.columns)
+        return len(self.columns) if self.names else int(self.table.num_rows)
 
     @cached_property
-    def columns(self) -> Columns | AlignedColumns:
-        """The columns as arrays, and the tracks that they describe: of files, or of sets of aligned files."""
-        return AlignedColumns(self.table, self.file_columns) if SET in self.table.column_names else self.file_columns
-
-    @cached_property
-    def file_columns(self) -> Columns:
+    def files(self) -> Columns:
         """The columns as arrays, file by file."""
         return Columns(self.table, self.root)
+
+    @cached_property
+    def columns(self) -> Columns | SegmentColumns | AlignedColumns:
+        """The columns as arrays, by tracks: of the segments, of the sets of aligned files, or else of the files."""
+        if self.has_segments:
+            return SegmentColumns(self.table, self.files)
+        return AlignedColumns(self.table, self.files) if SET in self.table.column_names else self.files
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of aligned files, such as "mixture" and "vocals"; empty if each file is on its own."""
         return self.columns.names if isinstance(self.columns, AlignedColumns) else ()
 
-    def bad_files(self) -> dict[str, str]:
-        """Return the reason why each bad file cannot be read, by path."""
-        return {self.file_columns.path(index): reason for index, reason in self.file_columns.bad_files().items()}
-
     def misaligned(self) -> dict[str, str]:
         """Return the problems of aligned files with each other, by the path of the first of them."""
         return self.columns.misaligned() if isinstance(self.columns, AlignedColumns) else {}
+
+    @property
+    def has_segments(self) -> bool:
+        """True if the index lists segments."""
+        return SEGMENTS in self.table.column_names
+
+    def metadata_types(self) -> dict[str, str]:
+        """Return the type of each column of metadata, of files and of segments, as Arrow calls it."""
+        structs = [self.table[METADATA].type] if METADATA in self.table.column_names else []
+        if self.has_segments:
+            segment = self.table[SEGMENTS].type.value_type
+            structs += [field.type for field in segment if field.name == METADATA]
+        return {field.name: str(field.type) for struct in structs for field in struct}
+
+    def bad_files(self) -> dict[str, str]:
+        """Return the reason why each bad file cannot be read, by path; also files without a row of metadata."""
+        return {self.files.path(index): reason for index, reason in self.files.left_out().items()}
 
     def without(self, paths: Collection[str]) -> AudioIndex:
         """Return the index without some files, and without those that are aligned with them.
@@ -171,9 +257,10 @@ class AudioIndex:
         dropped = {each for each, name in zip(sets, names, strict=True) if os.path.join(self.root, name) in paths}
         kept = [row for row, each in enumerate(sets) if each not in dropped]
         warn_if_nothing_is_excluded(paths, len(dropped))
-        if not kept or (self.names and self.table[NAME][kept[0]].as_py() is None):  # whole sets come first
+        table = self.table.take(import_pyarrow().array(kept, import_pyarrow().int64())).combine_chunks()
+        if has_nothing(table):
             raise FilesNotFoundError(f"{self.root}: all {len(self)} files of the index are excluded")
-        return AudioIndex(self.table.take(import_pyarrow().array(kept)).combine_chunks(), self.root)
+        return AudioIndex(table, self.root)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -182,6 +269,11 @@ class AudioIndex:
         digest.update(self.table["num_samples"].to_numpy().tobytes())
         if self.names:
             digest.update("\0".join(self.names).encode() + self.table[SET].to_numpy().tobytes())
+        if not self.files.has_metadata.all():
+            digest.update(self.files.has_metadata.tobytes())
+        if isinstance(self.columns, SegmentColumns):
+            for values in self.columns.bounds:
+                digest.update(values.tobytes())
         return digest.hexdigest()
 
     def __getstate__(self) -> dict[str, Any]:

@@ -55,7 +55,9 @@ def _table(
     if previous is not None:
         previous = previous.select(schema().names)
     known, unknown = _divide(named, previous)
-    tables = [schema().empty_table(), *([previous.take(pa.array(known, pa.int64()))] if previous is not None else [])]
+    tables = [schema().empty_table()]
+    if previous is not None:
+        tables.append(previous.select(schema().names).take(pa.array(known, pa.int64())))
     done = len(known)
     if on_files is not None:
         on_files(done, len(named))
