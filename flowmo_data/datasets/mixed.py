@@ -76,6 +76,8 @@ class MixedAudioDataset(StreamDataset):
         stop: str = "first",
     ) -> None:
         names = _checked(sets)
+        if by != "batch":
+            _check_metadata(sets)
         parts = [sets[name] for name in names]
         threads = max(part.options.decode_threads for part in parts)
         self.options = replace(parts[0].options, decode_threads=threads)
@@ -232,3 +234,21 @@ def _checked(sets: Mapping[str, StreamingAudioDataset]) -> list[str]:
                 f"{name}: rank, world_size are {own}, but {first} in {names[0]}; give all the same, or leave them out"
             )
     return names
+
+
+def _check_metadata(sets: Mapping[str, StreamingAudioDataset]) -> None:
+    """Raise `OptionError` if frames of one batch would have different keys of metadata, as far as they are known."""
+    keys = {name: part.stream.metadata_keys for name, part in sets.items() if part.options.return_info}
+    first = next(iter(keys), "")
+    for name, mine in keys.items():
+        its = keys[first]
+        has_some = [found is None or bool(found) for found in (mine, its)]
+        if has_some[0] != has_some[1] or (mine is not None and its is not None and mine != its):
+            raise OptionError(
+                f"{name}: the keys of its metadata are {_listed(mine)}, but {_listed(its)} in {first}; a batch needs "
+                "the same: give a metadata= function that returns them, or use by='batch'"
+            )
+
+
+def _listed(keys: frozenset[str] | None) -> str:
+    return "unknown" if keys is None else str(sorted(keys))

@@ -117,6 +117,11 @@ class FileStream:
         """Return None: the number of frames is not known anyway."""
         return None
 
+    @property
+    def metadata_keys(self) -> frozenset[str] | None:
+        """See `Stream.metadata_keys`."""
+        return frozenset() if self._metadata is None else self._metadata.keys
+
     def metadata(self, span: Span) -> dict[str, Any] | None:
         """See `Stream.metadata`. It was looked up when the file was opened."""
         found = span.timeline.metadata

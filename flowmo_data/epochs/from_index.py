@@ -33,6 +33,7 @@ from flowmo_data.epochs.span import Span
 from flowmo_data.errors import AudioFileError, NoReadableFileError, OptionError
 from flowmo_data.sources import FileMetadata
 from flowmo_data.tracks import AudioIndex, at_sample_rate
+from flowmo_data.tracks.index.segments import START, STOP
 
 
 @dataclass
@@ -202,6 +203,13 @@ class IndexedStream:
         """Return another frame of the epoch, so that ranks still have the same number of frames."""
         bits = random_bits(self._options.seed, epoch, Purpose.SUBSTITUTE, span.place, attempt)
         return self.span(random_below(bits, self.frames_per_epoch), epoch)
+
+    @property
+    def metadata_keys(self) -> frozenset[str] | None:
+        """See `Stream.metadata_keys`."""
+        if self._metadata is not None:
+            return self._metadata.keys
+        return frozenset({*self.index.metadata_types(), *((START, STOP) if self.index.has_segments else ())})
 
     def metadata(self, span: Span) -> dict[str, Any] | None:
         """See `Stream.metadata`."""

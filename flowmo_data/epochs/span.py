@@ -89,6 +89,10 @@ class FrameStream(Stream, Protocol):
     def substitute(self, span: Span, epoch: int, attempt: int) -> Span | None:
         """Return the span to emit in place of an unreadable or rejected one; None for nothing."""
 
+    @property
+    def metadata_keys(self) -> frozenset[str] | None:
+        """The keys of the metadata of every frame, empty if there is no metadata; None if they are not known yet."""
+
     def metadata(self, span: Span) -> dict[str, Any] | None:
         """Return what the user knows about a span's file, as a new dictionary; None if there is no metadata.
 

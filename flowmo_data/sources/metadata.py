@@ -39,6 +39,10 @@ class FileMetadata(Protocol):
     def is_known(self) -> npt.NDArray[np.bool_] | None:
         """Whether anything is known about each of the files; None if that is found out when it is needed."""
 
+    @property
+    def keys(self) -> frozenset[str] | None:
+        """The keys of every file's dictionary; None if that is found out when they are needed."""
+
 
 def check_metadata(metadata: object, *, return_info: bool) -> None:
     """Raise `OptionError` if the option `metadata` has no valid value, or could not come out."""
@@ -81,7 +85,7 @@ def open_metadata(metadata: Metadata, files: Sequence[str]) -> FileMetadata:
 class CalledMetadata:
     """What a function returns: a `FileMetadata`."""
 
-    is_known = None
+    is_known = keys = None
 
     def __init__(self, function: Callable[[str], Mapping[str, Any] | None]) -> None:
         self._function = function
@@ -104,7 +108,7 @@ class CalledMetadata:
 class SidecarMetadata:
     """The JSON object in a file beside the audio, with the same name but the suffix `.json`: a `FileMetadata`."""
 
-    is_known = None
+    is_known = keys = None
 
     def of(self, path: str) -> dict[str, Any]:
         """See `FileMetadata.of`."""
@@ -133,6 +137,7 @@ class TableMetadata:
         self._table, self._rows = table, Rows(table.columns)
         check_no_repeats(table, self._rows)
         self.is_known = table.compared(files)
+        self.keys = frozenset(table.columns)
 
     def of(self, path: str) -> dict[str, Any]:
         """See `FileMetadata.of`."""

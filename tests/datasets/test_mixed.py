@@ -592,6 +592,22 @@ def test_sets_that_do_not_fit_are_named(corpus, option, value):
         MixedAudioDataset(sets, weights=WEIGHTS)
 
 
+def test_metadata_has_the_same_keys_in_all_sets(corpus):
+    def caption(path):
+        return {"caption": path}
+
+    sets = parts(corpus, return_info=True, metadata=caption)
+    batch = next(iter(DataLoader(MixedAudioDataset(sets, weights=WEIGHTS), batch_size=4)))
+    assert batch["metadata"]["caption"] == batch["path"]
+    assert len(set(batch["dataset"])) > 1
+    sets["b"] = parts(corpus, return_info=True)["b"]
+    message = r"b: the keys of its metadata are \[\], but unknown in a; a batch needs the same"
+    with pytest.raises(OptionError, match=message):
+        MixedAudioDataset(sets, weights=WEIGHTS)
+    for batch in ResumableDataLoader(MixedAudioDataset(sets, weights=WEIGHTS, by="batch"), batch_size=4):
+        assert ("metadata" in batch) == (batch["dataset"][0] != "b")
+
+
 def test_sets_are_checked(corpus):
     sets = parts(corpus)
     with pytest.raises(OptionError, match="c: rank, world_size are .0, 2., but .None, None. in a"):
