@@ -1,17 +1,21 @@
-"""Measure the cost of a million files: `python docs/measure_scaling.py [FILES ...]`.
+"""Measure the cost of a million files: `python docs/measure_scaling.py [FILES ...] [--metadata] [--first N]`.
 
 For each number FILES, the script fills a folder with that many links to one small MP3. It measures making the dataset,
-the first batch, and the memory of two workers while they read all files. The output is a line of JSON for each number.
+the first batch, and the memory of two workers while they read all files, or N of them with `--first N`. With
+`--metadata`, frames come with their rows of a table in JSON lines, which has a row for each file. The output is a line
+of JSON for each number.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
 import tempfile
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import psutil
 from torch.utils.data import DataLoader
@@ -26,29 +30,44 @@ _MARKS = (0.1, 0.95)
 """shares of the files after which memory is measured, while both workers run"""
 
 
-def measure_scale(num_files: int, folder: Path) -> dict[str, float]:
+def measure_scale(
+    num_files: int, folder: Path, *, with_metadata: bool = False, first: int | None = None
+) -> dict[str, float]:
     """Fill `folder` with `num_files` links and measure.
+
+    Args:
+        num_files: number of links.
+        folder: an empty folder.
+        with_metadata: emit the rows of a table.
+        first: number of frames to read; None for all files.
 
     Returns:
         Seconds to list the files (`os.walk` alone), to make the dataset, and to the first batch; private bytes of a
         worker (the larger of two) after a tenth of the files, and near the end.
     """
     _make_links(num_files, folder)
+    table = folder / "labels.jsonl"
+    if with_metadata:
+        _write_table(num_files, table)
     started = perf_counter()
     for _ in os.walk(folder):
         pass
     listing_seconds = perf_counter() - started
     started = perf_counter()
-    dataset = StreamingAudioDataset(folder, samples_per_frame=4_096, shuffle_buffer_size=100)
+    options: dict[str, Any] = {"return_info": True, "metadata": table} if with_metadata else {}
+    dataset = StreamingAudioDataset(folder, samples_per_frame=4_096, shuffle_buffer_size=100, **options)
     making_seconds = perf_counter() - started
     private_bytes: list[int] = []
+    wanted = num_files if first is None else first
     loader = DataLoader(dataset, batch_size=_BATCH, num_workers=_WORKERS)
     started, first_batch_seconds, frames = perf_counter(), 0.0, 0
     for batch in loader:
         first_batch_seconds = first_batch_seconds or perf_counter() - started
-        frames += len(batch)
-        if len(private_bytes) < len(_MARKS) and frames >= _MARKS[len(private_bytes)] * num_files:
+        frames += len(batch["audio"] if with_metadata else batch)
+        if len(private_bytes) < len(_MARKS) and frames >= _MARKS[len(private_bytes)] * wanted:
             private_bytes.append(_worker_bytes())
+        if first is not None and frames >= first:
+            break
     return {
         "files": num_files,
         "frames": frames,
@@ -60,14 +79,31 @@ def measure_scale(num_files: int, folder: Path) -> dict[str, float]:
     }
 
 
+def _link(index: int) -> str:
+    return f"{index // _LINKS_PER_FOLDER:05d}/{index:08d}.mp3"
+
+
+def _write_table(num_files: int, table: Path) -> None:
+    """Write a table with a caption of 50 characters, a number and a list for each file."""
+    with table.open("w") as opened:
+        for index in range(num_files):
+            row = {
+                "file_name": _link(index),
+                "text": f"caption number {index:035d}",
+                "bpm": index % 97,
+                "tags": ["a", "b"],
+            }
+            opened.write(json.dumps(row) + "\n")
+
+
 def _make_links(num_files: int, folder: Path) -> None:
     target = folder / "target.audio"
     write_mp3(target, synthetic_music(3_000, seed=0))
     for index in range(num_files):
+        link = folder / _link(index)
         if index % _LINKS_PER_FOLDER == 0:
-            inside = folder / f"{index // _LINKS_PER_FOLDER:05d}"
-            inside.mkdir()
-        (inside / f"{index:08d}.mp3").symlink_to(target)
+            link.parent.mkdir()
+        link.symlink_to(target)
 
 
 def _worker_bytes() -> int:
@@ -76,9 +112,15 @@ def _worker_bytes() -> int:
 
 def main() -> None:
     """Measure for each given number of files, or for 1,000, 100,000 and 1,000,000."""
-    for argument in sys.argv[1:] or ["1000", "100000", "1000000"]:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("files", nargs="*", type=int, default=[1_000, 100_000, 1_000_000])
+    parser.add_argument("--metadata", action="store_true", help="emit the rows of a table, one for each file")
+    parser.add_argument("--first", type=int, help="read so many frames, and not all")
+    given = parser.parse_args()
+    for num_files in given.files:
         with tempfile.TemporaryDirectory() as folder:
-            sys.stdout.write(json.dumps(measure_scale(int(argument), Path(folder))) + "\n")
+            figures = measure_scale(num_files, Path(folder), with_metadata=given.metadata, first=given.first)
+            sys.stdout.write(json.dumps(figures) + "\n")
             sys.stdout.flush()
 
 

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flowmo_data.datasets import AudioFrameDataset, StreamingAudioDataset
+    from flowmo_data.datasets import AudioFrameDataset, MixedAudioDataset, StreamingAudioDataset
     from flowmo_data.epochs.report import Report
     from flowmo_data.errors import (
         AllFramesRejectedError,
@@ -39,6 +39,7 @@ __all__ = [
     "FlowmoDataError",
     "IndexVersionError",
     "MissingPackageError",
+    "MixedAudioDataset",
     "NoReadableFileError",
     "OptionError",
     "Report",
@@ -52,6 +53,7 @@ __all__ = [
 
 _HOMES = {
     "AudioFrameDataset": "datasets",
+    "MixedAudioDataset": "datasets",
     "StreamingAudioDataset": "datasets",
     "Report": "epochs.report",
     "ResumableDataLoader": "loading",

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from weakref import WeakMethod
 
 from torch.utils.data import DataLoader
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
-from flowmo_data.datasets import StreamingAudioDataset
+from flowmo_data.datasets import Loop, MixedAudioDataset, StreamingAudioDataset
+from flowmo_data.datasets.iteration import StreamDataset
 from flowmo_data.epochs.progress import Layout, Progress, Reached
 from flowmo_data.errors import OptionError
 from flowmo_data.runtime.processes import LettingInterruptsThrough, interrupts_held_back
 
 
 class ResumableDataLoader(DataLoader[Any]):
-    """A `torch.utils.data.DataLoader` for a `StreamingAudioDataset`, with `state_dict` and `load_state_dict`.
+    """A `torch.utils.data.DataLoader` for a streaming dataset, with `state_dict` and `load_state_dict`.
 
     A state counts the batches that the loop has received, not those that workers have prepared. After a resume, the
     next batch is the one that would have come next, tensor for tensor. No frame that was handed out is decoded again. A
@@ -28,14 +30,17 @@ class ResumableDataLoader(DataLoader[Any]):
     epoch once.
 
     Args:
-        dataset: the dataset to load.
+        dataset: the dataset to load, a `StreamingAudioDataset` or a `MixedAudioDataset`.
         *args: see `torch.utils.data.DataLoader`.
         **kwargs: see `torch.utils.data.DataLoader`; `in_order=False` is refused.
     """
 
-    def __init__(self, dataset: StreamingAudioDataset, *args: Any, **kwargs: Any) -> None:
-        if not isinstance(dataset, StreamingAudioDataset):
-            raise OptionError(f"dataset={dataset!r}: ResumableDataLoader is for a StreamingAudioDataset")
+    def __init__(self, dataset: StreamDataset, *args: Any, **kwargs: Any) -> None:
+        if not isinstance(dataset, (StreamingAudioDataset, MixedAudioDataset)):
+            raise OptionError(
+                f"dataset={dataset!r}: ResumableDataLoader is for a StreamingAudioDataset or a MixedAudioDataset; "
+                "torchdata's StatefulDataLoader resumes a sampler over an AudioFrameDataset"
+            )
         if not kwargs.get("in_order", True):
             raise OptionError(
                 "in_order=False: batches that come in the order in which workers finish cannot be resumed; leave it out"
@@ -50,6 +55,8 @@ class ResumableDataLoader(DataLoader[Any]):
             self.worker_init_fn = LettingInterruptsThrough(self.worker_init_fn)
         self._reached: Reached | None = None  # of the current iteration
         self._start: Reached | None = None  # of the next iteration, if a state was loaded
+        if isinstance(dataset, MixedAudioDataset):
+            dataset.follow(WeakMethod(self._loop))
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         dataset = self._streaming_dataset()
@@ -67,6 +74,21 @@ class ResumableDataLoader(DataLoader[Any]):
             self.collate_fn = collate
             dataset.start_at(None)
         return self._counted(batches, reached)
+
+    def __len__(self) -> int:
+        """Return the number of batches in an iteration on this rank. Needs an index."""
+        dataset = self._streaming_dataset()
+        dataset.start_at(None, frames_per_turn=self._layout().batch_size)
+        try:
+            return super().__len__()
+        finally:
+            dataset.start_at(None)
+
+    def _loop(self) -> Loop:
+        """Return how far the loop over this loader is."""
+        if self._reached is None:
+            return Loop(self._start, self._layout(), 0)
+        return Loop(self._reached, self._layout(), self.num_workers * (self.prefetch_factor or 0))
 
     def _counted(self, batches: Iterator[Any], reached: Reached) -> Iterator[Any]:
         for batch, (worker, progress) in batches:
@@ -113,15 +135,15 @@ class ResumableDataLoader(DataLoader[Any]):
         batch_size = self.batch_size or dataset.options.batch_size or 1
         return Layout(rank, world_size, max(self.num_workers, 1), batch_size, self.drop_last)
 
-    def _streaming_dataset(self) -> StreamingAudioDataset:
-        assert isinstance(self.dataset, StreamingAudioDataset)
+    def _streaming_dataset(self) -> StreamDataset:
+        assert isinstance(self.dataset, StreamDataset)
         return self.dataset
 
 
 class _WithProgress:
     """A collate function that adds to every batch its worker, and the progress of that worker after the batch."""
 
-    def __init__(self, collate: Callable[[Any], Any], dataset: StreamingAudioDataset) -> None:
+    def __init__(self, collate: Callable[[Any], Any], dataset: StreamDataset) -> None:
         self._collate, self._dataset = collate, dataset
 
     def __call__(self, samples: Any) -> tuple[Any, tuple[int, Progress]]:

@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator, DataLoaderConfiguration, skip_first_batches
 from torch.utils.data import ChainDataset, DataLoader, IterableDataset
 
-from flowmo_data import ResumableDataLoader, StreamingAudioDataset
+from flowmo_data import MixedAudioDataset, ResumableDataLoader, StreamingAudioDataset
 
 
 class Wrapping(IterableDataset):
@@ -37,6 +37,16 @@ def main():
     dataset = StreamingAudioDataset(
         options["files"], samples_per_frame=500, framing="drop", channels=1, shuffle_buffer_size=20, **place
     )
+    if options.get("mixed"):
+        folder = Path(options["files"]).with_suffix("")
+        made = {
+            name: StreamingAudioDataset(
+                options["files"], samples_per_frame=500, framing="drop", channels=1, shuffle_buffer_size=20,
+                exclude=[folder / f"{number}.wav" for number in left_out],
+            )
+            for name, left_out in (("a", range(5)), ("b", range(5, 9)))
+        }  # fmt: skip
+        dataset = MixedAudioDataset(made, weights={"a": 4, "b": 5}, stop="all")
     make = ResumableDataLoader if options.get("resumable") else DataLoader
     context = {"multiprocessing_context": options["context"]} if "context" in options else {}
     loader = make(

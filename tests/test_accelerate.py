@@ -79,6 +79,12 @@ def test_so_it_is_in_other_setups(corpus, tmp_path, options):
     check(read_on_two_ranks(corpus, tmp_path, "music.parquet", num_workers=2, **options), most_lost=1, most_doubled=7)
 
 
+@pytest.mark.parametrize("options", [{"num_workers": 2}, {"dispatch": False}], ids=str)
+def test_a_mixture_gives_every_frame(corpus, tmp_path, options):
+    ranks = read_on_two_ranks(corpus, tmp_path, "music.parquet", mixed=True, **options)
+    check(ranks, most_lost=1, most_doubled=7)
+
+
 @pytest.mark.parametrize("skip", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_loaders_that_are_not_prepared_shard_as_ever(corpus, tmp_path, skip):
     ranks = read_on_two_ranks(corpus, tmp_path, "music.parquet", num_workers=2, prepared=False, skip=skip, sized=True)

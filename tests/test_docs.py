@@ -85,13 +85,21 @@ def skip_without(code):
 
 @pytest.fixture(scope="module")
 def material(tmp_path_factory):
-    """A folder with music/ in it, and its index."""
+    """A folder with music/ and speech/ in it, their indexes, and mix/ and vocals/, which are aligned."""
     material = tmp_path_factory.mktemp("material")
     (material / "music").mkdir()
     for index in range(12):
         make_mp3(material / "music" / f"{index:02d}.mp3", 220_000 - 15_000 * (index % 6), seed=index)
+    (material / "speech").mkdir()
+    for index in range(3):
+        make_mp3(material / "speech" / f"{index}.mp3", 200_000, seed=20 + index, channels=1)
+    for folder in ("mix", "vocals"):
+        (material / folder).mkdir()
+        for index in range(5):
+            make_mp3(material / folder / f"{index}.mp3", 150_000, seed=index)
     if find_spec("pyarrow") is not None:
-        AudioIndex.build(material / "music").save(material / "music.parquet")
+        for name in ("music", "speech"):
+            AudioIndex.build(material / name).save(material / f"{name}.parquet")
     return material
 
 

@@ -17,7 +17,9 @@ from flowmo_data import OptionError
 from flowmo_data.bench.demo import NUM_FILES, default_folder
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-SCRIPTS = ["train_loop", "train_lightning", "train_ddp", "features", "benchmark_workers"]
+SCRIPTS = [
+    "train_loop", "pretrain_mixture", "train_lightning", "train_ddp", "features", "benchmark_workers", "separation",
+]  # fmt: skip
 SMALL = ["--samples-per-frame", str(3 * 64 * 64), "--batch-size", "4", "--num-workers", "1"]
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -113,6 +115,19 @@ def test_the_loop_goes_on_where_ctrl_c_stopped_it(folder, tmp_path):
     assert same(torch.load(stopped, weights_only=True), torch.load(straight, weights_only=True))
 
 
+def test_a_mixture_changes_in_training_and_goes_on(folder, tmp_path):
+    arguments = ["pretrain_mixture", folder, *SMALL, "--checkpoint"]
+    straight = start(*arguments, tmp_path / "straight.pt", "--max-steps", "30")
+    run(*arguments, tmp_path / "stopped.pt", "--max-steps", "16")
+    resumed = run(*arguments, tmp_path / "stopped.pt", "--max-steps", "30")
+    whole = output_of(straight)
+    assert "resuming after step 16" in resumed
+    assert re.search(r"\d+ frames of first, [1-9]\d* frames of second", whole)[0] in resumed
+    ((first, last),) = losses(whole)
+    assert last < 0.7 * first
+    assert same(*(torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("straight", "stopped")))
+
+
 @has_lightning
 def test_lightning_goes_on_from_its_checkpoint(folder, tmp_path):
     arguments = [folder, *SMALL, "--checkpoints", tmp_path]
@@ -150,6 +165,12 @@ def test_the_benchmark_tells_what_to_set(folder, tmp_path):
     output = run("benchmark_workers", folder, *SMALL[:4], *few, "--out", tmp_path / "workers.png")
     assert "Recommended here: num_workers=1" in output
     assert (tmp_path / "workers.png").read_bytes().startswith(PNG)
+
+
+def test_stems_are_separated(folder, tmp_path):
+    ((first, last),) = losses(run("separation", folder, *SMALL, "--max-steps", "40", "--stems", tmp_path))
+    assert last < 0.6 * first
+    assert sorted(path.name for path in (tmp_path / "bass").iterdir()) == [f"{number:03d}.wav" for number in range(5)]
 
 
 def test_without_a_folder_the_demo_corpus_is_made(tmp_path, monkeypatch):

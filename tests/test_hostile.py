@@ -176,12 +176,13 @@ def test_what_a_file_holds_does_not_matter_for_where_it_leads(tmp_path):
         b"OggS\0\2" + bytes(8) + b"\1\0\0\0" + bytes(8) + b"\1\7\1vorbis" + b"OggS\0\0" + bytes(21),  # a link
         b"OggS\0\2" + bytes(8) + b"\1\0\0\0" + bytes(8) + b"\1\7\1vorbis",  # a stream of a link
         b"OggS\0\0" + bytes(21),
+        b"OggS\0" + b"\xff" * 22,  # pages of 65 kB
         b"OggS",
         b"RIFF\0\0\0\0WAVE",
         b"FORM\0\0\0\0",
         b"caff\0\0\0\0\0\0\0\0",
     ],
-    ids=["FLAC", "links", "streams", "pages", "markers", "RIFF", "FORM", "CAF"],
+    ids=["FLAC", "links", "streams", "pages", "long pages", "markers", "RIFF", "FORM", "CAF"],
 )
 def test_headers_without_end_take_seconds(tmp_path, piece):
     path = tmp_path / "a.audio"

@@ -13,7 +13,7 @@ import torch
 from builders import make_mp3
 from programs import LIGHTNING, run_ranks
 
-from flowmo_data import AudioIndex, OptionError
+from flowmo_data import AudioIndex, MixedAudioDataset, OptionError, ResumableDataLoader, StreamingAudioDataset
 
 pytest.importorskip("lightning", reason="the extra lightning is not installed")
 
@@ -225,10 +225,64 @@ def test_storage_options_are_not_among_the_hyperparameters(music):
     assert data.train_dataloader().loader.dataset.options.max_buffered_bytes == 1 << 20
 
 
+def test_metadata_reaches_the_trainer(music, tmp_path):
+    for path in Path(music).iterdir():
+        path.with_suffix(".json").write_text('{"text": "about ' + path.stem + '"}')
+    options = {**SMALL, "return_info": True}
+    assert StreamingAudioDataModule(music, metadata=Path("a.csv"), **options).hparams["metadata"] == "a.csv"
+    assert "metadata" not in StreamingAudioDataModule(music, metadata=lambda path: {}, **options).hparams
+    with pytest.raises(OptionError, match="metadata='sidecar' comes out in the dictionary of return_info=True"):
+        StreamingAudioDataModule(music, metadata="sidecar", **SMALL)
+    data = StreamingAudioDataModule(music, music, metadata="sidecar", **options)
+    texts = []
+
+    class Captioned(Plain):
+        def training_step(self, batch, batch_idx):
+            texts.extend(zip(batch["path"], batch["metadata"]["text"], strict=True))
+            return self.net(batch["audio"]).square().mean()
+
+        def validation_step(self, batch, batch_idx):
+            texts.extend(zip(batch["path"], batch["metadata"]["text"], strict=True))
+
+    lightning.Trainer(**QUIET, default_root_dir=tmp_path, max_steps=2).fit(Captioned(), data)
+    assert len(texts) > 4
+    assert all(text == f"about {Path(path).stem}" for path, text in texts)
+
+
 def test_an_index_is_not_among_the_hyperparameters(index):
     data = StreamingAudioDataModule(AudioIndex.load(index), **SMALL)
     assert "train" not in data.hparams
     assert next(iter(data.train_dataloader())).shape == (2, 2, 16_384)
+
+
+class Separating(Plain):
+    """Takes batches of two aligned files, and keeps them."""
+
+    def training_step(self, batch, batch_idx):
+        self.steps = [*getattr(self, "steps", []), batch]
+        return (self.net(batch["mix"]) - batch["vocals"]).square().mean()
+
+    def validation_step(self, batch, batch_idx):
+        assert torch.equal(batch["mix"], batch["vocals"])
+
+
+def test_aligned_files_resume_from_a_checkpoint(music, tmp_path):
+    files = {"mix": Path(music), "vocals": [music]}
+    steps = []
+    for max_steps, resumed in ((4, None), (2, None), (4, tmp_path / "saved.ckpt")):
+        trainer = lightning.Trainer(**QUIET, max_steps=max_steps, enable_checkpointing=False)
+        model = Separating()
+        trainer.fit(model, StreamingAudioDataModule(files, files, **SMALL), ckpt_path=resumed)
+        trainer.save_checkpoint(tmp_path / "saved.ckpt")
+        steps.append(model.steps)
+    whole, first, rest = steps
+    assert [len(each) for each in steps] == [4, 2, 2]
+    for one, other in zip(whole, first + rest, strict=True):
+        assert one.keys() == other.keys() == {"mix", "vocals"}
+        assert torch.equal(one["mix"], other["mix"])
+        assert torch.equal(one["vocals"], other["vocals"])
+    again = StreamingAudioDataModule.load_from_checkpoint(tmp_path / "saved.ckpt")
+    assert again.hparams["train"] == {"mix": str(music), "vocals": [str(music)]}
 
 
 def test_it_can_be_iterated_over_without_a_trainer(music):
@@ -369,3 +423,16 @@ def test_validation_ends_on_all_ranks_where_their_files_differ(tmp_path, num_wor
     assert by_rank[0][0] == 2 * by_rank[0][1] > 0
     assert by_rank[0][2:] == [0, 0]
     assert "rank 1 has no batch, so no rank gets one" in done.stderr
+
+
+def test_a_mixture_is_refused_by_the_module_and_its_loader_trains(music):
+    options = {"samples_per_frame": 16_384, "shuffle_buffer_size": 8, "return_info": True}
+    sets = {name: StreamingAudioDataset(music, seed=seed, **options) for seed, name in enumerate("ab")}
+    mixture = MixedAudioDataset(sets, weights={"a": 1, "b": 1}, stop="never")
+    with pytest.raises(OptionError, match="a MixedAudioDataset has files of its own: give the Trainer a Resumable"):
+        StreamingAudioDataModule(mixture, **SMALL)
+    model = Noting()
+    lightning.Trainer(max_steps=4, enable_checkpointing=False, **QUIET).fit(
+        model, ResumableDataLoader(mixture, batch_size=2, num_workers=2)
+    )
+    assert len(model.steps) == 4

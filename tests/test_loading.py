@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import signal
@@ -303,7 +304,8 @@ def kill_and_resume(folder, tmp_path, num_workers, epochs, kills, draw):
         for _ in range(draw.randint(1, 4)):
             if not process.stdout.readline():
                 break
-        os.kill(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it was through
+            os.kill(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
     run(*arguments)

@@ -21,25 +21,30 @@ INSIDE = {
     ],
     "sources": [
         "source", "local_file", "paths", "retrying", "range_requests", "storage_options", "store", "remote_file",
-        "opening", "excluding", "folders", "listing",
+        "opening", "excluding", "folders", "listing", "aligning", "rows", "tables", "metadata",
     ],
     "tracks": [
         "mpeg", "mpeg_in_wav", "excerpt", "chunks", "wav", "big_endian", "flac_headers", "flac", "ogg_pages", "ogg",
         "parts", "mpeg_part", "soundfile_part", "byte_ranges", "opened_file", "flac_opening", "ogg_opening",
-        "soundfile_opening", "track", "index",
+        "soundfile_opening", "track", "aligned", "index",
     ],
     "tracks/mpeg": ["headers", "following", "scanning", "sections", "tags", "claims", "walking", "seeking", "runs"],
-    "tracks/index": ["schema", "columns", "describing", "building", "audio_index"],
+    "tracks/index": [
+        "schema", "columns", "aligned_columns", "segments", "joining", "filtering", "describing", "building",
+        "storing", "audio_index",
+    ],
     "epochs": [
-        "options", "framing", "randomness", "shuffle_buffer", "plan", "sharding", "report", "error_log", "progress",
-        "span", "fetching", "from_files", "from_index", "stream",
+        "options", "framing", "randomness", "shuffle_buffer", "plan", "sharding", "report", "tally", "error_log",
+        "progress", "span", "fetching", "opening", "from_files", "from_index", "stream", "mixing", "turns", "stages",
+        "mixture", "mixed_index", "mixed_files",
     ],
     "decoding": [
         "minimp3", "libsndfile", "native", "registry", "recovery", "window", "mpeg_window", "flac_frames",
         "soundfile_window", "polyphase", "convolving", "resampling", "conditioning", "reading", "batching", "items",
-        "frames",
+        "frames", "mixed_frames",
     ],
-    "datasets": ["streaming", "map_style"],
+    "datasets": ["iteration", "streaming", "map_style", "mixed"],
+    "lightning": ["lagging", "data_module"],
     "bench": [
         "demo", "setups", "baselines", "surveying", "limit", "measuring", "running", "decoders", "reporting",
         "plotting",

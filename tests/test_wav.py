@@ -1,5 +1,6 @@
-"""Headers of WAV, AIFF, AU and CAF that contradict themselves or state no length."""
+"""Headers of WAV, AIFF, AU and CAF that contradict themselves, or state no length or an untrue one."""
 
+import random
 import struct
 
 import numpy as np
@@ -165,9 +166,10 @@ def test_an_rf64_without_sizes_is_read_to_its_end(tmp_path, data_size, num_sampl
     ("container", "marker", "place", "layout", "values"),
     [
         ("AIFF", b"SSND", 4, ">I", [8, 0]),
-        ("AU", b".snd", 8, ">I", [0, 0xFFFF_FFFF]),
-        ("CAF", b"data", 4, ">Q", [0, (1 << 64) - 1]),
+        ("AU", b".snd", 8, ">I", [0, 0xFFFF_FFFF, 0x7FFF_FFFF]),
+        ("CAF", b"data", 4, ">Q", [0, (1 << 64) - 1, 1 << 63, 1 << 40]),
         ("W64", b"data", 16, "<Q", [0, 24, 1 << 62]),
+        ("RF64", b"ds64", 16, "<Q", [0, (1 << 64) - 1]),
     ],
 )
 def test_other_formats_without_a_size_are_read_to_their_ends(tmp_path, container, marker, place, layout, values):
@@ -181,7 +183,109 @@ def test_other_formats_without_a_size_are_read_to_their_ends(tmp_path, container
         assert_reads(path, signal)
 
 
-@pytest.mark.parametrize("container", ["WAV", "RF64", "AIFF", "AU", "CAF", "W64"])
+CONTAINERS = ["WAV", "RF64", "AIFF", "AU", "CAF", "W64"]
+
+
+@pytest.mark.parametrize("codec", ["PCM_16", "PCM_24", "FLOAT", "ULAW"])
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_samples_that_a_header_does_not_cover_are_reported(tmp_path, container, codec):
+    """As in files past 4 GB, the sizes of which wrap around."""
+    path = tmp_path / "a.audio"
+    data, signal = make(path, container, codec, num_samples=10_000)
+    path.write_bytes(data + random.Random(0).randbytes(4_000 * 2 * 8))
+    track = opened(path)
+    width = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4, "ULAW": 1}[codec] * 2
+    assert "64000 bytes behind its samples are not read: its header does not cover them" in track.damage
+    (loss,) = track.losses
+    assert loss.seconds == pytest.approx(64_000 // width / RATE)
+    (part,) = track.parts
+    assert np.array_equal(read(part, 0, part.num_samples).samples, signal)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_a_cut_of_one_byte_is_reported(tmp_path, container):
+    path = tmp_path / "a.audio"
+    data, signal = make(path, container)
+    path.write_bytes(data[:-1])
+    track = opened(path)
+    assert track.damage == "its header states 120000 bytes of samples, but only 119999 are there"
+    assert track.losses[0].seconds == pytest.approx(1 / RATE)
+    assert np.array_equal(read(track.parts[0], 0, 29_999).samples, signal[:29_999])
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        bytes(4_000),
+        b"TAG" + bytes(125),
+        b"ID3\4\0\0\0\0\0\x14" + bytes(20),
+        b"APETAGEX" + (2_000).to_bytes(4, "little") + (32).to_bytes(4, "little") + bytes(16),
+    ],
+    ids=["zeros", "ID3v1", "ID3v2", "APE"],
+)
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_padding_and_tags_behind_the_samples_are_no_damage(tmp_path, container, behind):
+    path = tmp_path / "a.audio"
+    data, signal = make(path, container)
+    path.write_bytes(data + behind)
+    assert_reads(path, signal)
+
+
+@pytest.mark.parametrize("pad", [b"", b"\0"])
+def test_a_chunk_behind_an_odd_number_of_bytes_is_no_damage_with_or_without_a_pad_byte(tmp_path, pad):
+    path = tmp_path / "a.wav"
+    data, signal = make(path, "WAV", "PCM_U8", num_samples=30_001, channels=1)
+    data = data[: data.index(b"data") + 8 + 30_001]
+    path.write_bytes(data + pad + b"LIST" + struct.pack("<I", 26) + b"INFOISFT" + struct.pack("<I", 14) + bytes(14))
+    assert_reads(path, signal)
+
+
+@pytest.mark.parametrize(
+    ("container", "chunk"),
+    [
+        ("W64", b"levl" + bytes(12) + struct.pack("<Q", 24 + 40) + bytes(40)),
+        ("CAF", b"info" + struct.pack(">Q", 10) + bytes(10)),
+        ("AIFF", b"NAME" + struct.pack(">I", 6) + b"a name"),
+        ("WAV", b"cue " + struct.pack("<I", 4) + bytes(4)),
+    ],
+)
+def test_chunks_behind_the_samples_are_no_samples(tmp_path, container, chunk):
+    path = tmp_path / "a.audio"
+    data, signal = make(path, container)
+    path.write_bytes(data + chunk)
+    assert_reads(path, signal)
+
+
+@pytest.mark.parametrize("container", ["CAF", "W64", "WAV", "AIFF", "AU"])
+def test_a_tag_in_front_is_no_damage(tmp_path, container):
+    path = tmp_path / "a.audio"
+    data, signal = make(path, container)
+    path.write_bytes(b"ID3\4\0\0\0\0\0\x15" + bytes(21) + data)
+    assert_reads(path, signal)
+
+
+def test_bw64_is_read_as_rf64(tmp_path):
+    path = tmp_path / "a.wav"
+    data, signal = make(path, "RF64")
+    path.write_bytes(b"BW64" + data[4:])
+    assert_reads(path, signal)
+    put(data, data.index(b"ds64") + 16, 0, "<Q")
+    path.write_bytes(b"BW64" + data[4:])
+    assert_reads(path, signal)
+
+
+def test_a_little_endian_au_file_is_read(tmp_path):
+    path = tmp_path / "a.au"
+    signal = music(30_000)
+    soundfile.write(path, signal, RATE, format="AU", subtype="FLOAT", endian="LITTLE")
+    assert_reads(path, signal)
+    data = bytearray(path.read_bytes())
+    put(data, 8, 0, "<I")
+    path.write_bytes(data)
+    assert_reads(path, signal)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
 def test_a_file_without_samples_has_none(tmp_path, container):
     path = tmp_path / "a.audio"
     make(path, container, num_samples=0)

@@ -37,10 +37,13 @@ class FrameInMemory(NamedTuple):
 
 
 def frames_in_memory(setup: Setup, *, only_layer_3: bool = False) -> list[FrameInMemory]:
-    """Return the first frames of an epoch, with their packets in memory.
+    """Return frames of an epoch, with their packets in memory.
+
+    They are taken at equal distances from those that a loader emits until it has been timed. So they have the same
+    share of frames that are resampled, and of bitrates.
 
     Args:
-        setup: the decoder and the files. The frames depend on `files`, `samples_per_frame` and `seed` alone.
+        setup: the decoder, the files, and the number of batches. The frames do not depend on the decoder.
         only_layer_3: skip frames that have other windows than those of Layer III at the rate of the frames.
     """
     dataset = StreamingAudioDataset(
@@ -52,10 +55,14 @@ def frames_in_memory(setup: Setup, *, only_layer_3: bool = False) -> list[FrameI
         storage_options=setup.storage_options,
     )
     spans = dataset.spans(Progress(0, 0), Shard())
-    frames = ([*span.timeline.windows(span.start, span.stop)] for span in spans)
+    frames = (
+        [window for file in span.timeline.members for window in file.windows(span.start, span.stop)] for span in spans
+    )
     if only_layer_3:
         frames = (windows for windows in frames if all(is_native(part, "native") for part, _, _ in windows))
-    return [_in_memory(windows, setup) for windows in itertools.islice(frames, _FRAMES)]
+    emitted = list(itertools.islice(frames, (setup.warmup + setup.batches) * setup.batch_size))
+    apart = max(len(emitted) // _FRAMES, 1)
+    return [_in_memory(windows, setup) for windows in emitted[::apart][:_FRAMES]]
 
 
 def _in_memory(windows: list[tuple[Part, int, int]], setup: Setup) -> FrameInMemory:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from rich.text import Text
 
 from flowmo_data.cli.console import (
     check_writable,
+    parse_files,
     plain_errors,
     progress,
     root_of,
@@ -30,10 +32,12 @@ from flowmo_data.decoding import DECODERS, choose_decoder
 from flowmo_data.decoding.reading import read_window
 from flowmo_data.errors import AudioFileError, counted, shown
 from flowmo_data.runtime.processes import num_cores, process_map
-from flowmo_data.sources import Store, find_sources, held_whole, source_at
+from flowmo_data.sources import AlignedSources, Sources, Store, find_aligned, find_sources, held_whole, source_at
 from flowmo_data.sources.paths import relative
 from flowmo_data.tracks import Loss, Track, open_track
+from flowmo_data.tracks.aligned import difference
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
+from flowmo_data.tracks.index.aligned_columns import AlignedColumns
 
 _FILES_WORTH_A_PROCESS = 20
 """number of files that makes a process worth its start: it takes about three seconds to start, and decodes ten files a
@@ -109,7 +113,7 @@ def _silences(track: Track, decoder: str) -> Iterator[Loss]:
 
 
 @click.command()
-@click.argument("folder")
+@click.argument("folders", metavar="FOLDER|NAME=FOLDER...", nargs=-1, required=True)
 @click.option("--decoder", default="auto", show_default=True, type=click.Choice(["auto", *DECODERS]))
 @click.option(
     "--workers",
@@ -126,7 +130,7 @@ def _silences(track: Track, decoder: str) -> Iterator[Loss]:
 @with_storage_options
 @plain_errors
 def check(
-    folder: str,
+    folders: tuple[str, ...],
     decoder: str,
     workers: int | None,
     json_path: Path | None,
@@ -139,17 +143,22 @@ def check(
     without the lost parts. Unreadable files are skipped. StreamingAudioDataset(..., exclude="LIST.txt") leaves both
     out.
 
+    Several folders with names, such as mixture=mix/ vocals=vocals/, have files that are aligned with each other. Files
+    without a partner count as unreadable. If lengths in a set differ by more than 50 ms, its first file is damaged.
+
     Exit status: 0 if all files are whole, 1 if one is not.
     """
     decoder = choose_decoder(decoder)
     for path, option in ((json_path, "--json"), (quarantine_path, "--quarantine")):
         if path:
             check_writable(path, option)
-    checks = _check_all(folder, decoder, workers, storage_options)
+    files = parse_files(folders)
+    is_index = isinstance(files, str) and files.endswith(INDEX_SUFFIX)
+    checks = _check_all(files, decoder, workers, Store(storage_options))
     not_whole = [each for each in checks if each.verdict != WHOLE]
     if not_whole:
-        show(_table(not_whole, folder))
-    left_out = {} if folder.endswith(INDEX_SUFFIX) else show_left_out(folder, storage_options)
+        show(_table(not_whole, root_of(files)))
+    left_out = {} if is_index else show_left_out(files, storage_options)
     say(_summary(checks) + (f"; {len(left_out):,} left out" if left_out else ""))
     if json_path:
         values = {"decoder": decoder, "files": [each.as_json() for each in checks], "left_out": left_out}
@@ -160,26 +169,58 @@ def check(
         sys.exit(1)
 
 
-def _check_all(folder: str, decoder: str, workers: int | None, storage_options: dict[str, Any]) -> list[FileCheck]:
-    sources: Sequence[str]
-    store = Store(storage_options)
-    if folder.endswith(INDEX_SUFFIX):
-        columns = AudioIndex.load(folder, storage_options=storage_options).columns
-        sources = [columns.path(index) for index in range(len(columns))]
+def _check_all(files: str | Mapping[str, str], decoder: str, workers: int | None, store: Store) -> list[FileCheck]:
+    if isinstance(files, str) and files.endswith(INDEX_SUFFIX):
+        aligned, sources = _of_index(AudioIndex.load(files, storage_options=store.options))
+    elif isinstance(files, str):
+        aligned, sources = None, find_sources(files, store=store)
     else:
-        sources = find_sources(folder, store=store)
+        aligned = find_aligned(files, store=store)
+        sources = Sources(chain(*aligned), store)
+    checks = _checked(sources, decoder, workers, store)
+    return checks if aligned is None else list(_with_sets(checks, aligned))
+
+
+def _of_index(index: AudioIndex) -> tuple[AlignedSources | None, Sequence[str]]:
+    """Return the sets of an index, if its files are aligned with each other, and the files to check."""
+    columns, files = index.columns, index.files
+    if not isinstance(columns, AlignedColumns):
+        return None, [files.path(number) for number in range(len(files))]
+    found, bad = [columns.paths(number) for number in range(len(columns))], index.bad_files()
+    sets = [paths for paths in found if len(paths) == len(index.names)]
+    problems = {paths[0]: bad[paths[0]] for paths in found if len(paths) < len(index.names)}
+    return AlignedSources(index.names, sets, problems), Sources(chain(*sets))
+
+
+def _with_sets(checks: Sequence[FileCheck], aligned: AlignedSources) -> Iterator[FileCheck]:
+    """Yield the results for files that are aligned with each other, with the problems of their sets."""
+    by_path = {check.path: check for check in checks}
+    for paths in aligned:
+        of_set = [by_path[path] for path in paths]
+        if any(check.verdict == UNREADABLE for check in of_set):
+            continue
+        problem = difference(aligned.names, [check.seconds for check in of_set])
+        if problem:
+            first = by_path[paths[0]]
+            reason = f"{first.reason}; {problem}" if first.reason else problem
+            by_path[paths[0]] = replace(first, verdict=DAMAGED, reason=reason)
+    yield from by_path.values()
+    for path, reason in aligned.problems.items():
+        yield FileCheck(path, UNREADABLE, reason)
+
+
+def _checked(sources: Sequence[str], decoder: str, workers: int | None, store: Store) -> list[FileCheck]:
     workers = min(num_cores() if workers is None else workers, len(sources) // _FILES_WORTH_A_PROCESS)
     checks = process_map(partial(check_file, decoder=decoder, store=store), sources, num_processes=workers)
     with progress() as display:
         return list(display.track(checks, total=len(sources), description="decoding"))
 
 
-def _table(checks: Sequence[FileCheck], folder: str) -> Table:
+def _table(checks: Sequence[FileCheck], root: str) -> Table:
     table = Table("file", "verdict", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("lost, s", justify="right")
     table.add_column("where")
     table.add_column("why", ratio=1)
-    root = root_of(folder)
     for each in checks:
         lost = "all" if each.verdict == UNREADABLE else f"{each.seconds_lost:.2f}"
         cells = (shown(relative(each.path, root)), each.verdict, lost, _places(each), shown(each.reason))

@@ -6,8 +6,9 @@ import functools
 import json
 import logging
 import os
+import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from flowmo_data.sources import Store, find_left_out, is_url
 from flowmo_data.sources.paths import relative
 
 console = Console()
+_NAMED = re.compile(r"([^/=]+)=(.+)", re.DOTALL)
 _WIDEST = 100_000
 
 
@@ -49,17 +51,35 @@ def show(table: Table) -> None:
     Console(width=max(width, console.width)).print(table)
 
 
-def show_left_out(files: str, storage_options: Mapping[str, Any]) -> dict[str, str]:
-    """Print what is left out of a folder though it may be audio; return the reasons, by path."""
-    left_out = find_left_out(files, store=Store(storage_options))
+def parse_files(arguments: Sequence[str]) -> str | dict[str, str]:
+    """Return what the arguments name: one folder, or several by name, `NAME=FOLDER` each.
+
+    A folder that exists is that folder, even if there is a "=" in its path.
+    """
+    if len(arguments) == 1 and (os.path.exists(arguments[0]) or not _NAMED.match(arguments[0])):
+        return arguments[0]
+    pairs = [_NAMED.match(argument) for argument in arguments]
+    named = {pair[1]: pair[2] for pair in pairs if pair}
+    if len(named) < len(arguments):
+        raise click.UsageError(
+            f"{' '.join(arguments)}: give one folder, or a different name for each: mixture=mix/ vocals=vocals/ (files "
+            "of the same name are then aligned with each other)"
+        )
+    return named
+
+
+def show_left_out(files: str | Mapping[str, str], storage_options: Mapping[str, Any]) -> dict[str, str]:
+    """Print what is left out of folders though it may be audio; return the reasons, by path."""
+    folders, store = [files] if isinstance(files, str) else list(files.values()), Store(storage_options)
+    left_out = {path: reason for folder in folders for path, reason in find_left_out(folder, store=store).items()}
     if left_out:
         show(reasons_table("left out", left_out, root_of(files)))
     return left_out
 
 
-def root_of(files: str) -> str:
-    """Return the folder that shown paths are relative to."""
-    return files if os.path.isdir(files) or is_url(files) else "."
+def root_of(files: str | Mapping[str, str]) -> str:
+    """Return the folder that paths are shown relative to."""
+    return files if isinstance(files, str) and (os.path.isdir(files) or is_url(files)) else "."
 
 
 def reasons_table(title: str, files: Mapping[str, str], root: str) -> Table:

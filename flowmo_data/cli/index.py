@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import click
 
 from flowmo_data.cli.console import (
     check_writable,
+    parse_files,
     plain_errors,
     progress,
     reasons_table,
@@ -21,11 +23,14 @@ from flowmo_data.cli.console import (
 from flowmo_data.errors import FilesError, FilesNotFoundError, FlowmoDataError, IndexVersionError, counted
 from flowmo_data.runtime.processes import num_cores
 from flowmo_data.sources import Store, is_url
+from flowmo_data.sources.tables import check_suffix
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
+from flowmo_data.tracks.index.schema import METADATA, SEGMENTS
+from flowmo_data.tracks.index.segments import SegmentColumns
 
 
 @click.command()
-@click.argument("folder")
+@click.argument("folders", metavar="FOLDER|NAME=FOLDER...", nargs=-1, required=True)
 @click.option(
     "-o",
     "--output",
@@ -43,11 +48,28 @@ from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
     type=click.IntRange(0),
     help="Processes that read; 0 reads in the main process.  [default: one per core]",
 )
+@click.option(
+    "--metadata",
+    type=click.Path(dir_okay=False),
+    help="Table (CSV, JSON lines or Parquet) with a row for each file, named by its column file_name.",
+)
+@click.option(
+    "--segments",
+    type=click.Path(dir_okay=False),
+    help="Table with a row for each segment: file_name, start and stop (or offset and duration), in seconds.",
+)
 @click.option("--fresh", is_flag=True, help="Read all files again, even if they have not changed.")
 @with_storage_options
 @plain_errors
 def index(
-    folder: str, output: str, root: str | None, workers: int | None, fresh: bool, storage_options: dict[str, Any]
+    folders: tuple[str, ...],
+    output: str,
+    root: str | None,
+    workers: int | None,
+    metadata: str | None,
+    segments: str | None,
+    fresh: bool,
+    storage_options: dict[str, Any],
 ) -> None:
     """Write the lengths of all files in FOLDER, and the positions of their packets, to an index.
 
@@ -55,35 +77,73 @@ def index(
     of the folder. All ranks then have the same number of frames, lengths are known, and any frame is found at once.
     Nothing is decoded.
 
-    If the index already exists, only files that have changed are read.
+    Several folders with names, such as mixture=mix/ vocals=vocals/, have files that are aligned with each other: each
+    frame is cut at the same place of all files with the same path below their folders, apart from the suffix.
+
+    If the index already exists, only files that have changed are read. Tables are always read: an index has the
+    metadata and the segments of the tables that were given last.
     """
     if not output.endswith(INDEX_SUFFIX):
         raise click.UsageError(f"-o {output}: the name of an index must end in {INDEX_SUFFIX}")
-    if folder.endswith(INDEX_SUFFIX):
-        raise click.UsageError(f"{folder} is an index; to update it, give the folder of its files")
-    previous = _previous(output, root or folder, storage_options)
+    files = parse_files(folders)
+    if isinstance(files, str) and files.endswith(INDEX_SUFFIX):
+        raise click.UsageError(f"{files} is an index; to update it, give the folder of its files")
+    previous = _previous(output, files if root is None and isinstance(files, str) else root, storage_options)
     if not is_url(output):
         check_writable(Path(output), "-o")
+    for table in (metadata, segments):
+        if table is not None:
+            check_suffix(table)
     built = build_with_progress(
-        folder,
+        files,
         root=root,
         previous=None if fresh else previous,
         workers=workers,
         storage_options=storage_options,
     )
+    if metadata is not None:
+        built = built.with_metadata(metadata)
+    if segments is not None:
+        built = built.with_segments(segments)
     bad = built.bad_files()
     if bad:
-        show(reasons_table("cannot be read", bad, built.root))
-    show_left_out(folder, storage_options)
-    if len(bad) == len(built):
-        raise FlowmoDataError(f"{folder}: none of {counted(len(bad), 'file')} can be read; nothing is written")
+        show(reasons_table("left out", bad, built.root))
+    if isinstance(built.columns, SegmentColumns):
+        _show_damaged(built.columns, built.root)
+    show_left_out(files, storage_options)
+    noun = "set" if built.names else "file"
+    good = len(built) - len(built.columns.left_out())
+    if not good:
+        raise FlowmoDataError(
+            f"{' '.join(folders)}: none of {counted(len(built), noun)} can be read; nothing is written"
+        )
     built.save(output)
     hours = float(built.columns.seconds().sum()) / 3_600
-    say(f"{output}: {counted(len(built) - len(bad), 'file')}, {hours:,.2f} hours; {counted(len(bad), 'bad file')}")
+    tracks = counted(good, noun)
+    if isinstance(built.columns, SegmentColumns):
+        of_files = len(set(built.columns.file_of.tolist()))
+        tracks = f"{counted(len(built.columns), 'segment')} of {counted(of_files, 'file')}"
+    say(f"{output}: {tracks}, {hours:,.2f} hours; {counted(len(built) - good, f'bad {noun}')}")
+    _say_what_is_gone(output, previous, built)
+
+
+def _show_damaged(segments: SegmentColumns, root: str) -> None:
+    damaged = {segments.files.path(file): problem for file, problem in segments.damaged_files().items()}
+    if damaged:
+        show(reasons_table("damaged, or segments past its end", damaged, root))
+
+
+def _say_what_is_gone(output: str, previous: AudioIndex | None, built: AudioIndex) -> None:
+    """Print what the index had until now and has no more."""
+    if previous is None:
+        return
+    had, has = (set(each.table.column_names) for each in (previous, built))
+    for gone in sorted((had - has) & {METADATA, SEGMENTS}):
+        say(f"{output}: it had {gone} until now, and has none any more; to have them again, give --{gone} TABLE")
 
 
 def build_with_progress(
-    folder: str,
+    files: str | Mapping[str, str],
     *,
     root: str | None = None,
     previous: AudioIndex | None = None,
@@ -94,7 +154,7 @@ def build_with_progress(
     with progress() as display:
         task = display.add_task("reading packets", total=None)
         return AudioIndex.build(
-            folder,
+            files,
             root=root,
             previous=previous,
             num_workers=num_cores() if workers is None else workers,
@@ -103,7 +163,7 @@ def build_with_progress(
         )
 
 
-def _previous(output: str, root: str, storage_options: dict[str, Any]) -> AudioIndex | None:
+def _previous(output: str, root: str | None, storage_options: dict[str, Any]) -> AudioIndex | None:
     """Return the index that exists at `output`; raise if another file is there, so as not to overwrite it."""
     if not (Store(storage_options).exists(output) if is_url(output) else os.path.exists(output)):
         return None

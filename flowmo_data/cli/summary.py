@@ -12,6 +12,7 @@ import numpy.typing as npt
 from flowmo_data.epochs.plan import frames_per_epoch
 from flowmo_data.runtime.figures import COLORS, import_figure
 from flowmo_data.tracks.index import AudioIndex
+from flowmo_data.tracks.index.segments import SegmentColumns
 
 _QUANTILES = {"min": 0.0, "quarter": 0.25, "median": 0.5, "three_quarters": 0.75, "max": 1.0}
 _BINS = 40
@@ -29,24 +30,30 @@ def summarize(index: AudioIndex, *, sr: int, samples_per_frame: int) -> dict[str
         samples_per_frame: length of a frame.
 
     Returns:
-        Number, hours and bytes of the readable files; files and hours by format, sample rate (Hz) and channels;
-        quantiles of the mean bitrate (kbit/s) and the duration (s) of a file; frames per epoch by framing; damaged and
-        bad files, each with its problem.
+        Names of aligned files and the number of their sets, if files are aligned. Number, hours and bytes of the
+        readable files; files and hours by format, sample rate (Hz) and channels; the type of each column of metadata;
+        segments and their hours, if there are any; quantiles of the mean bitrate (kbit/s) and the duration (s) of a
+        file; frames per epoch by framing; damaged and bad files, each with its problem.
     """
-    columns = index.columns
-    bad, damaged = columns.bad_files(), columns.damaged_files()
+    columns = index.files
+    bad = columns.left_out()
+    damaged = (index.columns if isinstance(index.columns, SegmentColumns) else columns).damaged_files()
     seconds, sizes = columns.seconds(), columns.sizes()
     good = seconds > 0
     bitrates = sizes[good] * 8 / 1_000 / seconds[good]
-    lengths = columns.lengths(sr, on_other_rate="resample")
+    lengths = index.columns.lengths(sr, on_other_rate="resample")
     return {
         "root": index.root,
+        "names": list(index.names),
+        "sets": int((lengths > 0).sum()),
         "files": int(good.sum()),
         "hours": float(seconds.sum() / 3_600),
         "bytes": int(sizes[good].sum()),
         "formats": _by(index.table["format"].to_pylist(), seconds),
         "sample_rates": _by(index.table["sample_rate"].to_pylist(), seconds),
         "channels": _by(index.table["channels"].to_pylist(), seconds),
+        "metadata": index.metadata_types(),
+        **_segments(index),
         "kilobits_per_second": _quantiles(bitrates),
         "seconds": _quantiles(seconds[good]),
         "sr": sr,
@@ -54,9 +61,16 @@ def summarize(index: AudioIndex, *, sr: int, samples_per_frame: int) -> dict[str
         "frames_per_epoch": {
             framing: frames_per_epoch(lengths, samples_per_frame, framing, shuffle=True) for framing in ("pad", "drop")
         },
-        "damaged_files": {columns.path(file): damage for file, damage in damaged.items()},
+        "damaged_files": {columns.path(file): damage for file, damage in damaged.items()} | index.misaligned(),
         "bad_files": {columns.path(file): reason for file, reason in bad.items()},
     }
+
+
+def _segments(index: AudioIndex) -> dict[str, Any]:
+    if not index.has_segments:
+        return {}
+    seconds = index.columns.seconds()
+    return {"segments": len(seconds), "segment_hours": float(seconds.sum() / 3_600)}
 
 
 def _by(values: Iterable[Any], seconds: npt.NDArray[np.float64]) -> dict[str, dict[str, float]]:
@@ -88,7 +102,7 @@ def draw_summary(index: AudioIndex, summary: dict[str, Any], path: Path) -> None
         MissingPackageError: matplotlib is not installed.
         OSError: the file cannot be written.
     """
-    seconds, sizes = index.columns.seconds(), index.columns.sizes()
+    seconds, sizes = index.files.seconds(), index.files.sizes()
     good = seconds > 0
     figure = import_figure()(figsize=(11, 3.8), layout="constrained")
     lengths, bitrates, formats = figure.subplots(1, 3)

@@ -23,7 +23,7 @@ from flowmo_data.errors import AudioFileError, NoReadableFileError
 from flowmo_data.runtime.epoch_clock import EpochClock
 from flowmo_data.runtime.ranks import current_rank
 from flowmo_data.runtime.threads import closed_after, ordered_map
-from flowmo_data.sources import Exclude
+from flowmo_data.sources import Exclude, Metadata
 from flowmo_data.tracks.index import AudioIndex
 
 
@@ -58,6 +58,7 @@ class AudioFrameDataset(Dataset[Any]):
         transform: a function of the frame (with `return_info`, of the dictionary) that returns what to give, or None to
             reject the frame: then another comes in its place, as for an unreadable one.
         return_info: give dictionaries; see `StreamingAudioDataset`.
+        metadata: what belongs to each file, in place of the metadata in the index; see `StreamingAudioDataset`.
         storage_options: options of fsspec for URLs; see `StreamingAudioDataset`.
         max_buffered_bytes: bytes of remote files that a worker holds.
 
@@ -90,6 +91,7 @@ class AudioFrameDataset(Dataset[Any]):
         dtype: torch.dtype = torch.float32,
         transform: Callable[[Any], Any] | None = None,
         return_info: bool = False,
+        metadata: Metadata | None = None,
         storage_options: Mapping[str, Any] | None = None,
         max_buffered_bytes: int = 1 << 28,
     ) -> None:
@@ -109,6 +111,7 @@ class AudioFrameDataset(Dataset[Any]):
             dtype=dtype,
             transform=transform,
             return_info=return_info,
+            metadata=metadata,
             max_buffered_bytes=max_buffered_bytes,
             shuffle=False,
         )
@@ -138,17 +141,18 @@ class AudioFrameDataset(Dataset[Any]):
             IndexError: there is no such frame.
             TypeError: `index` is not a whole number.
         """
-        options = self.options
-        slots = Slots(None, options.channels, options.samples_per_frame, options.dtype)
-        (item,) = self._items([self._place(index)], [next(slots)])
+        (item,) = self._items([self._place(index)], [next(Slots(None, *self._shape()))])
         return item
 
     def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[Any]:
         """Return the frames at `indices`. The standard collate function makes a batch of them without a copy."""
         places = [self._place(index) for index in indices]
+        return self._items(places, slots_of_a_batch(len(places), *self._shape()))
+
+    def _shape(self) -> tuple[int, int, torch.dtype, tuple[str, ...]]:
+        """Return the channels, length and dtype of a frame, and the names of aligned files."""
         options = self.options
-        slots = slots_of_a_batch(len(places), options.channels, options.samples_per_frame, options.dtype)
-        return self._items(places, slots)
+        return options.channels, options.samples_per_frame, options.dtype, self._stream.names
 
     def _place(self, index: SupportsIndex) -> int:
         """Return the number of a frame, 0 or greater."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import groupby, islice
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple
 
@@ -82,14 +82,21 @@ ForkingPickler.register(Frame, _reduce_frame)
 
 
 class Slot(NamedTuple):
-    """A place to decode a frame into."""
+    """A place to decode a frame into, or the frames of aligned files."""
 
-    frame: torch.Tensor
-    """`(channels, samples_per_frame)`, uninitialised"""
-    batch: torch.Tensor | None = None
-    """the batch that it is part of, `(batch_size, channels, samples_per_frame)`; None if there is none"""
+    frames: tuple[torch.Tensor, ...]
+    """`(channels, samples_per_frame)` each, uninitialised: one, or one for each of the aligned files"""
+    batches: tuple[torch.Tensor, ...] = ()
+    """the batch that each is part of, `(batch_size, channels, samples_per_frame)`; empty if there is none"""
     place: int = 0
-    """its index in the batch"""
+    """their index in the batches"""
+    names: tuple[str, ...] = ()
+    """the names of aligned files; empty if there is one file"""
+
+    @property
+    def audio(self) -> torch.Tensor | dict[str, torch.Tensor]:
+        """The frame, or the frames of aligned files by name."""
+        return dict(zip(self.names, self.frames, strict=True)) if self.names else self.frames[0]
 
 
 Item = tuple[Any, Slot]
@@ -99,8 +106,15 @@ Item = tuple[Any, Slot]
 class Slots(Iterator[Slot]):
     """Slots without end: single ones, or those of one batch of `batch_size` after the other."""
 
-    def __init__(self, batch_size: int | None, channels: int, samples_per_frame: int, dtype: torch.dtype) -> None:
-        self._fresh = _fresh_slots(batch_size, channels, samples_per_frame, dtype)
+    def __init__(
+        self,
+        batch_size: int | None,
+        channels: int,
+        samples_per_frame: int,
+        dtype: torch.dtype,
+        names: tuple[str, ...] = (),
+    ) -> None:
+        self._fresh = _fresh_slots(batch_size, (channels, samples_per_frame), dtype, names)
         self._returned: deque[Slot] = deque()
 
     def __next__(self) -> Slot:
@@ -108,35 +122,49 @@ class Slots(Iterator[Slot]):
 
     def give_back(self, slot: Slot) -> None:
         """Take back a slot that no item uses. If it is part of a batch, it comes again as the next slot."""
-        if slot.batch is not None:
+        if slot.batches:
             self._returned.append(slot)
 
 
-def _fresh_slots(batch_size: int | None, channels: int, samples_per_frame: int, dtype: torch.dtype) -> Iterator[Slot]:
+def _fresh_slots(
+    batch_size: int | None, shape: tuple[int, int], dtype: torch.dtype, names: tuple[str, ...]
+) -> Iterator[Slot]:
+    count = len(names) or 1
     while batch_size is None:
-        yield Slot(batch_memory().take((channels, samples_per_frame), dtype, leaves=False).as_subclass(Frame))
+        taken = (batch_memory().take(shape, dtype, leaves=False).as_subclass(Frame) for _ in range(count))
+        yield Slot(tuple(taken), names=names)
     while True:
-        batch = batch_memory().take((batch_size, channels, samples_per_frame), dtype)
-        for place, frame in enumerate(batch.unbind()):
-            yield Slot(frame, batch, place)
+        made = tuple(batch_memory().take((batch_size, *shape), dtype) for _ in range(count))
+        for place, frames in enumerate(zip(*(batch.unbind() for batch in made), strict=True)):
+            yield Slot(frames, made, place, names)
 
 
-def slots_of_a_batch(batch_size: int, channels: int, samples_per_frame: int, dtype: torch.dtype) -> list[Slot]:
+def slots_of_a_batch(
+    batch_size: int, channels: int, samples_per_frame: int, dtype: torch.dtype, names: tuple[str, ...] = ()
+) -> list[Slot]:
     """Return the slots of a batch. The standard collate function makes it of their frames, without a copy."""
-    batch = batch_memory().take((batch_size, channels, samples_per_frame), dtype)
-    return [Slot(Frame.in_batch(batch, place), batch, place) for place in range(batch_size)]
+    shape = (batch_size, channels, samples_per_frame)
+    made = tuple(batch_memory().take(shape, dtype) for _ in range(len(names) or 1))
+    return [
+        Slot(tuple(Frame.in_batch(batch, place) for batch in made), made, place, names) for place in range(batch_size)
+    ]
 
 
-def batches(items: Iterable[Item], batch_size: int) -> Iterator[Any]:
+def batches(items: Iterable[Item], batch_size: int, *, by_slot: bool = False) -> Iterator[Any]:
     """Collate items as the DataLoader does, `batch_size` at a time; the last batch may have fewer.
 
     Args:
         items: tensors, or dictionaries with tensors among them, each with the slot that its frame was decoded into.
         batch_size: items in a batch.
+        by_slot: put items together that were decoded for the same batch: if one of them is missing, the batch is short.
     """
     remaining = iter(items)
-    while group := list(islice(remaining, batch_size)):
-        yield _as_batches(_collate([item for item, _ in group], [slot for _, slot in group]))
+    groups = iter(lambda: list(islice(remaining, batch_size)), [])
+    if by_slot:
+        groups = (list(same) for _, same in groupby(items, key=lambda pair: id(pair[1].batches)))
+    for group in groups:
+        slots = [slot for _, slot in group]
+        yield _as_batches(_collate([item for item, _ in group], slots, _unused(slots)))
 
 
 def _as_batches(batch: Any) -> Any:
@@ -146,15 +174,19 @@ def _as_batches(batch: Any) -> Any:
     return Batch.over(batch, None) if type(batch) is torch.Tensor else batch
 
 
-def _collate(items: list[Any], slots: list[Slot]) -> Any:
+def _unused(slots: list[Slot]) -> dict[int, torch.Tensor]:
+    """Return the batches that slots are, by number, if they lie side by side; each is removed when it is used."""
+    made = slots[0].batches
+    if any(slot.batches is not made or slot.place != place for place, slot in enumerate(slots)):
+        return {}
+    return {own: batch if len(slots) == len(batch) else head(batch, len(slots)) for own, batch in enumerate(made)}
+
+
+def _collate(items: list[Any], slots: list[Slot], unused: dict[int, torch.Tensor]) -> Any:
     if isinstance(items[0], dict):
-        return {key: _collate([item[key] for item in items], slots) for key in items[0]}
-    batch = slots[0].batch
-    if batch is not None and all(
-        item is slot.frame and slot.batch is batch and slot.place == place
-        for place, (item, slot) in enumerate(zip(items, slots, strict=True))
-    ):
-        return batch if len(items) == len(batch) else head(batch, len(items))
-    if all(item is slot.frame for item, slot in zip(items, slots, strict=True)):  # not side by side, as one was refused
-        return _collate_frames(items)
+        return {key: _collate([item[key] for item in items], slots, unused) for key in items[0]}
+    for own in range(len(slots[0].frames)):
+        if all(item is slot.frames[own] for item, slot in zip(items, slots, strict=True)):
+            batch = unused.pop(own, None)
+            return _collate_frames(items) if batch is None else batch  # copied if one was refused, or they come twice
     return default_collate(items)

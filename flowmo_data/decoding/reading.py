@@ -17,7 +17,7 @@ from flowmo_data.decoding.soundfile_window import read_soundfile
 from flowmo_data.decoding.window import Stretch, Window, num_lost
 from flowmo_data.runtime.batch_memory import item_bits
 from flowmo_data.runtime.scratch import scratch
-from flowmo_data.tracks import MpegPart, Part, ResampledPart, SoundFilePart, Timeline
+from flowmo_data.tracks import CutPart, MpegPart, Part, ResampledPart, SoundFilePart, Timeline
 
 
 class Filled(NamedTuple):
@@ -46,6 +46,8 @@ def read_window(part: Part, start: int, stop: int, decoder: str) -> Window:
             return read_mpeg(part, start, stop, decoder)
         case SoundFilePart():
             return read_soundfile(part, start, stop)
+        case CutPart():
+            return read_window(part.part, part.start + start, part.start + stop, decoder)
         case ResampledPart():
             out = scratch(part.channels, stop - start, name="resampled")
             return Window(
@@ -83,6 +85,8 @@ def fill_frame(timeline: Timeline, start: int, frame: torch.Tensor, decoder: str
 
 def _fill(part: Part, start: int, stop: int, out: torch.Tensor, decoder: str) -> tuple[Stretch, ...]:
     """Fill a piece of a frame with the samples `[start, stop)` of a part; return the lost stretches."""
+    if isinstance(part, CutPart):
+        return _fill(part.part, part.start + start, part.start + stop, out, decoder)
     if is_native(part, decoder):
         return decode_into(part, start, stop, out, streamed=native.is_streamed(out))
     if out.dtype == torch.float32:
@@ -94,6 +98,8 @@ def _fill(part: Part, start: int, stop: int, out: torch.Tensor, decoder: str) ->
 
 
 def _fill_floats(part: Part, start: int, stop: int, out: npt.NDArray[np.float32], decoder: str) -> tuple[Stretch, ...]:
+    if isinstance(part, CutPart):
+        return _fill_floats(part.part, part.start + start, part.start + stop, out, decoder)
     if is_native(part, decoder):
         return decode_into(part, start, stop, out)
     if isinstance(part, ResampledPart):

@@ -9,30 +9,34 @@ on time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from flowmo_data.epochs.span import Span
 from flowmo_data.errors import AudioFileError
-from flowmo_data.runtime.threads import ordered_map
+from flowmo_data.runtime.threads import AHEAD, ordered_map
 from flowmo_data.sources import RemoteFile, Source
 from flowmo_data.sources.storage_options import FETCH_THREADS
-from flowmo_data.tracks import Timeline, Track, open_track
+from flowmo_data.tracks import AnyTrack
 from flowmo_data.tracks.byte_ranges import byte_ranges, merged, source_of
 
 K = TypeVar("K")
+T = TypeVar("T")
+FETCHED_AHEAD = AHEAD * FETCH_THREADS
+"""frames of indexes with bytes that may be fetched ahead, or on their way"""
 _OBJECT_THREADS = 16
 """threads that fetch whole objects"""
 
 
-def with_bytes_ahead(spans: Iterable[Span], max_buffered_bytes: int) -> Iterator[Span]:
-    """Yield the spans of an index, in their order, with their bytes fetched.
+def with_bytes_ahead(items: Iterable[T], span_of: Callable[[T], Span], max_buffered_bytes: int) -> Iterator[T]:
+    """Yield spans of indexes, in their order, with their bytes fetched.
 
     Args:
-        spans: the spans; read in the calling thread.
+        items: the spans, or what holds them; read in the calling thread.
+        span_of: returns the span of an item.
         max_buffered_bytes: bytes that spans may hold. Half of them are used here, the others are for decoding.
     """
-    planned = ((span, list(_ranges_of(span))) for span in spans)
+    planned = ((item, list(_ranges_of(span_of(item)))) for item in items)
     return ordered_map(_fetched, planned, threads=FETCH_THREADS, cost=_num_bytes, most=max_buffered_bytes // 2)
 
 
@@ -42,55 +46,64 @@ Ranges = list[tuple[int, int]]
 def _ranges_of(span: Span) -> Iterator[tuple[Source, Ranges]]:
     """Yield the remote files that a span is read from, with the ranges of bytes that it needs."""
     by_source: dict[int, tuple[Source, Ranges]] = {}
-    for part, start, stop in span.timeline.windows(span.start, span.stop):
-        source = source_of(part)
-        if isinstance(source, RemoteFile):
-            by_source.setdefault(id(source), (source, []))[1].extend(byte_ranges(part, start, stop))
+    for timeline in span.timeline.members:
+        for part, start, stop in timeline.windows(span.start, span.stop):
+            source = source_of(part)
+            if isinstance(source, RemoteFile):
+                by_source.setdefault(id(source), (source, []))[1].extend(byte_ranges(part, start, stop))
     for source, ranges in by_source.values():
         yield source, merged(ranges, source.stamp.size)
 
 
-def _num_bytes(planned: tuple[Span, list[tuple[Source, Ranges]]]) -> int:
+def _num_bytes(planned: tuple[T, list[tuple[Source, Ranges]]]) -> int:
     return sum(stop - start for _, ranges in planned[1] for start, stop in ranges)
 
 
-def _fetched(planned: tuple[Span, list[tuple[Source, Ranges]]]) -> Span:
-    span, needed = planned
+def _fetched(planned: tuple[T, list[tuple[Source, Ranges]]]) -> T:
+    item, needed = planned
     for source, ranges in needed:
         source.fetch(ranges)
-    return span
+    return item
 
 
 def opened_ahead(
-    keys: Iterable[K], source_of_key: Callable[[K], Source], max_buffered_bytes: int
-) -> Iterator[tuple[K, Track | AudioFileError]]:
-    """Yield the track of each file, in order, or the error why there is none. Whole objects are fetched ahead.
+    keys: Iterable[K],
+    sources_of_key: Callable[[K], Sequence[Source]],
+    open_sources: Callable[[Sequence[Source]], AnyTrack],
+    max_buffered_bytes: int,
+) -> Iterator[tuple[K, AnyTrack | AudioFileError]]:
+    """Yield the track of each key, in order, or the error why there is none. Whole objects are fetched ahead.
 
     Args:
-        keys: names of the files; read in the calling thread.
-        source_of_key: returns the closed file of a name.
-        max_buffered_bytes: bytes that objects may hold. A quarter is used here. An object that is larger than that is
-            not held, but read piece by piece.
+        keys: names of files, or of sets of aligned files; read in the calling thread.
+        sources_of_key: returns the closed files of a key.
+        open_sources: opens them.
+        max_buffered_bytes: bytes that objects may hold. A quarter is used here. Objects of a key that are larger than
+            that together are not held, but read piece by piece.
     """
     most = max_buffered_bytes // 4
 
-    def seen(key: K) -> tuple[K, Source | AudioFileError]:
+    def seen(key: K) -> tuple[K, Sequence[Source] | AudioFileError]:
         try:
-            return key, source_of_key(key)
+            return key, sources_of_key(key)
         except AudioFileError as error:
             return key, error
 
-    def cost(each: tuple[K, Source | AudioFileError]) -> int:
-        return each[1].stamp.size if isinstance(each[1], RemoteFile) and each[1].stamp.size <= most else 0
+    def cost(each: tuple[K, Sequence[Source] | AudioFileError]) -> int:
+        if isinstance(each[1], AudioFileError):
+            return 0
+        size = sum(source.stamp.size for source in each[1] if isinstance(source, RemoteFile))
+        return size if size <= most else 0
 
-    def opened(each: tuple[K, Source | AudioFileError]) -> tuple[K, Track | AudioFileError]:
-        key, source = each
-        if isinstance(source, AudioFileError):
-            return key, source
+    def opened(each: tuple[K, Sequence[Source] | AudioFileError]) -> tuple[K, AnyTrack | AudioFileError]:
+        key, sources = each
+        if isinstance(sources, AudioFileError):
+            return key, sources
         if cost(each):
-            source.fetch([(0, source.stamp.size)])
+            for source in sources:
+                source.fetch([(0, source.stamp.size)])
         try:
-            return key, open_track(source)
+            return key, open_sources(sources)
         except AudioFileError as error:
             return key, error
 
@@ -100,10 +113,6 @@ def opened_ahead(
 
 
 def held_by(span: Span) -> tuple[int, int]:
-    """Return a number for the file of a span, and the bytes that the file holds."""
-    return id(span.timeline), _held_bytes(span.timeline)
-
-
-def _held_bytes(timeline: Timeline) -> int:
-    source = source_of(timeline.parts[0])
-    return source.held.num_bytes if isinstance(source, RemoteFile) else 0
+    """Return a number for the file of a span, or for its set of aligned files, and the bytes that are held of it."""
+    sources = (source_of(member.parts[0]) for member in span.timeline.members)
+    return id(span.timeline), sum(source.held.num_bytes for source in sources if isinstance(source, RemoteFile))

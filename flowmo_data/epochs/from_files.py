@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
 from itertools import islice
 from typing import Any
 
 from flowmo_data.epochs.error_log import ErrorLog
-from flowmo_data.epochs.fetching import held_by, opened_ahead
+from flowmo_data.epochs.fetching import held_by
 from flowmo_data.epochs.framing import frame_starts
+from flowmo_data.epochs.opening import Opener, Wanted, as_wanted
 from flowmo_data.epochs.options import Options
 from flowmo_data.epochs.progress import VERSION, Layout, Position, Progress, check_state, deal_batches
 from flowmo_data.epochs.randomness import Purpose, random_below, random_bits
@@ -18,8 +20,9 @@ from flowmo_data.epochs.sharding import Shard, deal, epoch_order
 from flowmo_data.epochs.shuffle_buffer import shuffled, shuffled_within
 from flowmo_data.epochs.span import Span
 from flowmo_data.errors import AudioFileError, NoReadableFileError, OptionError, StateError
-from flowmo_data.sources import Source, Sources, held_whole, source_at
-from flowmo_data.tracks.track import Timeline, Track, at_sample_rate, open_track
+from flowmo_data.sources import AlignedSources, FileMetadata, Sources, summary_of_problems
+from flowmo_data.sources.metadata import copied
+from flowmo_data.tracks import AnyTimeline, at_sample_rate
 
 logger = logging.getLogger(__name__)
 
@@ -59,13 +62,39 @@ class ReachedInFiles:
 
 
 class FileStream:
-    """A `Stream` of the frames of files. The length of a file is known only when it is opened."""
+    """A `Stream` of the frames of files. The length of a file is known only when it is opened.
+
+    Args:
+        sources: the files.
+        options: the options of the dataset.
+        error_log: receives the problems.
+        metadata: what is known about each file; a file about which nothing is known is not opened.
+    """
 
     frames_per_epoch = None
     """unknown"""
 
-    def __init__(self, sources: Sources, options: Options, error_log: ErrorLog) -> None:
-        self._sources, self._options, self._error_log = sources, options, error_log
+    def __init__(
+        self,
+        sources: Sources | AlignedSources,
+        options: Options,
+        error_log: ErrorLog,
+        metadata: FileMetadata | None = None,
+    ) -> None:
+        self._sources, self._options, self._error_log, self._metadata = sources, options, error_log, metadata
+        self._opener = Opener(sources, options.max_buffered_bytes)
+        self._fingerprint = sources.fingerprint
+        is_known = None if metadata is None else metadata.is_known
+        if is_known is not None and not is_known.all():
+            self._fingerprint = blake2b(self._fingerprint.encode() + is_known.tobytes(), digest_size=8).hexdigest()
+        self._problems = sources.problems if isinstance(sources, AlignedSources) else {}
+        if self._problems:
+            error_log.refuse_before(self._problems, summary_of_problems(self._problems, len(sources)))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """See `Stream.names`."""
+        return self._sources.names if isinstance(self._sources, AlignedSources) else ()
 
     @property
     def ranks_end_together(self) -> bool:
@@ -76,7 +105,7 @@ class FileStream:
         """See `Stream.spans`. A shard's files are opened, cut and shuffled in the order of the epoch."""
         options, epoch = self._options, progress.epoch
         order = epoch_order(len(self._sources), seed=options.seed, epoch=epoch, shuffle=options.shuffle)
-        spans = self._cut(self._open(deal(order, shard), order, epoch), epoch)
+        spans = self._cut(self._open(shard, order, epoch), epoch)
         if options.shuffle:
             assert options.shuffle_buffer_size is not None
             bits = random_bits(options.seed, epoch, Purpose.SPAN_ORDER, shard.index)
@@ -86,7 +115,7 @@ class FileStream:
                 spans = shuffled_within(spans, buffer_size=size, bits=bits, holds=held_by, most=most)
             else:
                 spans = shuffled(spans, buffer_size=options.shuffle_buffer_size, bits=bits)
-        return islice(spans, progress.handed_out, None)
+        yield from islice(spans, progress.handed_out, None)
 
     def after(self, progress: Progress) -> Progress:
         """See `Stream.after`."""
@@ -95,6 +124,16 @@ class FileStream:
     def substitute(self, span: Span, epoch: int, attempt: int) -> Span | None:  # noqa: ARG002
         """Return None: the number of frames is not known anyway."""
         return None
+
+    @property
+    def metadata_keys(self) -> frozenset[str] | None:
+        """See `Stream.metadata_keys`."""
+        return frozenset() if self._metadata is None else self._metadata.keys
+
+    def metadata(self, span: Span) -> dict[str, Any] | None:
+        """See `Stream.metadata`. It was looked up when the file was opened."""
+        found = span.timeline.metadata
+        return None if found is None else copied(dict(found))
 
     def has_frames(self, shard: Shard) -> bool:
         """See `Stream.has_frames`."""
@@ -116,7 +155,7 @@ class FileStream:
         """See `Stream.check_empty_epochs`. With shuffle, a few empty epochs can be bad luck."""
         if num_epochs >= (_EMPTY_EPOCHS if self._options.shuffle else 1):
             raise NoReadableFileError(
-                f"repeat=True: {num_epochs} epochs gave no frame to worker {shard.worker} of rank {shard.rank}: every "
+                f"{num_epochs} epochs in a row gave no frame to worker {shard.worker} of rank {shard.rank}: every "
                 f"file in its share (1 of {shard.count}) is unreadable, shorter than a frame, or rejected by the "
                 "transform; use fewer workers or framing='pad', or see the skipped files"
             )
@@ -129,7 +168,8 @@ class FileStream:
         return {
             "version": VERSION,
             "num_files": len(self._sources),
-            "files": self._sources.fingerprint,
+            "files": self._fingerprint,
+            **({"names": list(self.names)} if self.names else {}),
             **self._options.order(),
             **({"max_buffered_bytes": self._options.max_buffered_bytes} if self._sources.has_urls else {}),
             "world_size": world_size,
@@ -177,10 +217,12 @@ class FileStream:
     ) -> ReachedInFiles:
         return ReachedInFiles(self._loader_identity(layout), layout.rank, workers, next_worker, batches)
 
-    def _open(self, mine: Iterable[int], order: Iterable[int], epoch: int) -> Iterator[tuple[int, Timeline]]:
-        """Yield the readable files of `mine`. If there is none, try all other files, and raise if all are bad."""
+    def _open(self, shard: Shard, order: Sequence[int], epoch: int) -> Iterator[tuple[int, AnyTimeline]]:
+        """Yield the readable files of a shard. If there is none, try all other files, and raise if all are bad."""
+        for path, reason in islice(self._problems.items(), shard.index, None, shard.count):
+            self._error_log.refuse(AudioFileError.of(path, reason), epoch)
         tried = num_read = 0
-        for index, track in self._tracks(mine):
+        for wanted, track in self._opener.tracks(self._looked_up(deal(order, shard))):
             tried += 1
             try:
                 if isinstance(track, AudioFileError):
@@ -190,40 +232,39 @@ class FileStream:
                 self._error_log.refuse(error, epoch)
             else:
                 num_read += 1
-                yield index, timeline
+                assert not isinstance(wanted.metadata, AudioFileError)
+                yield wanted.index, timeline if wanted.metadata is None else replace(timeline, metadata=wanted.metadata)
         if tried and not num_read:
             self._check_some_readable(order)
 
-    def _tracks(self, indices: Iterable[int]) -> Iterator[tuple[int, Track | AudioFileError]]:
-        """Yield the track of each file, or the error why there is none."""
-        if self._sources.has_urls:
-            yield from opened_ahead(indices, self._source, self._options.max_buffered_bytes)
-            return
+    def _looked_up(self, indices: Iterable[int]) -> Iterator[Wanted]:
+        """Yield files to open, with their metadata. A file without it is not opened."""
         for index in indices:
             try:
-                yield index, self._track(index)
+                yield Wanted(index, self._known(index))
             except AudioFileError as error:
-                yield index, error
+                yield Wanted(index, error)
 
-    def _source(self, index: int) -> Source:
-        return source_at(self._sources[index], self._sources.store)
-
-    def _track(self, index: int) -> Track:
-        return open_track(held_whole(self._source(index)))
+    def _known(self, index: int) -> dict[str, Any] | None:
+        if self._metadata is None:
+            return None
+        path = self._sources[index]
+        return self._metadata.of(path if isinstance(path, str) else path[0])  # of aligned files, the first has it
 
     def _check_some_readable(self, order: Iterable[int]) -> None:
         """Raise if all files are bad. Other shards report their own files."""
         reason = ""
         for index in order:
             try:
-                at_sample_rate(self._track(index), self._options.sr, on_other_rate=self._options.on_other_rate)
+                self._known(index)
+                at_sample_rate(self._opener.track(index), self._options.sr, on_other_rate=self._options.on_other_rate)
             except AudioFileError as error:
                 reason = str(error)
             else:
                 return
         raise NoReadableFileError(f"none of the {len(self._sources)} files can be read; the last error: {reason}")
 
-    def _cut(self, timelines: Iterable[tuple[int, Timeline]], epoch: int) -> Iterator[Span]:
+    def _cut(self, timelines: Iterable[tuple[int, AnyTimeline]], epoch: int) -> Iterator[Span]:
         """Yield all spans of all files, file by file."""
         options, phase = self._options, 0
         hop = options.hop or options.samples_per_frame
@@ -241,18 +282,3 @@ class FileStream:
                 logger.info("%s: %d samples are less than a frame", timeline.path, timeline.num_samples)
             for start in starts:
                 yield Span(timeline, start, start + options.samples_per_frame, index)
-
-
-def as_wanted(track: Track, options: Options, error_log: ErrorLog, epoch: int) -> Timeline:
-    """Return a track at the dataset's rate, and report its damage.
-
-    Raises:
-        SampleRateError: it is at another rate, and the options do not allow that.
-    """
-    timeline = at_sample_rate(track, options.sr, on_other_rate=options.on_other_rate)
-    damage = [track.damage] if track.damage else []
-    if len(timeline.parts) < len(track.parts):
-        damage.append(f"its parts that are not at sr={options.sr} are skipped")
-    if damage:
-        error_log.note_damage(track.path, "; ".join(damage), track.losses, epoch)
-    return timeline

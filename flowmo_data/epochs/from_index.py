@@ -13,9 +13,8 @@ for any number of ranks and workers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -24,17 +23,17 @@ import numpy.typing as npt
 from flowmo_data.epochs.error_log import ErrorLog
 from flowmo_data.epochs.fetching import with_bytes_ahead
 from flowmo_data.epochs.framing import jittered_starts
-from flowmo_data.epochs.from_files import as_wanted
+from flowmo_data.epochs.opening import as_wanted
 from flowmo_data.epochs.options import Options
 from flowmo_data.epochs.plan import EpochPlan, frames_per_epoch
 from flowmo_data.epochs.progress import VERSION, Layout, Position, Progress, check_state
 from flowmo_data.epochs.randomness import Purpose, random_below, random_bits
-from flowmo_data.epochs.sharding import Shard, worker_quotas
+from flowmo_data.epochs.sharding import Shard, by_quota, by_turn
 from flowmo_data.epochs.span import Span
 from flowmo_data.errors import AudioFileError, NoReadableFileError, OptionError
-from flowmo_data.sources import is_url
-from flowmo_data.tracks.index import AudioIndex
-from flowmo_data.tracks.track import at_sample_rate
+from flowmo_data.sources import FileMetadata, is_url
+from flowmo_data.tracks import AudioIndex, at_sample_rate
+from flowmo_data.tracks.index.segments import START, STOP
 
 
 @dataclass
@@ -72,13 +71,28 @@ class ReachedInIndex:
 
 
 class IndexedStream:
-    """A `Stream` of the frames of an index."""
+    """A `Stream` of the frames of an index.
+
+    Args:
+        index: the index.
+        options: the options of the dataset.
+        error_log: receives the problems.
+        metadata: what is known about each file, in place of the metadata in the index.
+    """
 
     ranks_end_together = True
 
-    def __init__(self, index: AudioIndex, options: Options, error_log: ErrorLog) -> None:
-        self.index, self._options, self._error_log = index, options, error_log
+    def __init__(
+        self, index: AudioIndex, options: Options, error_log: ErrorLog, metadata: FileMetadata | None = None
+    ) -> None:
+        self.index, self._options, self._error_log, self._metadata = index, options, error_log, metadata
+        _ = index.columns  # here, before workers are forked, so that they share what it copies
         self._plan = lru_cache(maxsize=1)(self._make_plan)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """See `Stream.names`."""
+        return self.index.names
 
     @cached_property
     def _lengths(self) -> npt.NDArray[np.int64]:
@@ -119,9 +133,14 @@ class IndexedStream:
         """Return the frames at some places in an epoch's order."""
         return self._with_bytes(self.span(place, epoch) for place in places)
 
+    @property
+    def is_remote(self) -> bool:
+        """True if the files are in a store, so that their bytes are fetched ahead."""
+        return is_url(self.index.root)
+
     def _with_bytes(self, spans: Iterator[Span]) -> Iterator[Span]:
         """Return spans, with their bytes if these are remote."""
-        return with_bytes_ahead(spans, self._options.max_buffered_bytes) if is_url(self.index.root) else spans
+        return with_bytes_ahead(spans, lambda span: span, self._options.max_buffered_bytes) if self.is_remote else spans
 
     def _spans(self, progress: Progress, shard: Shard, frames_per_turn: int | None) -> Iterator[Span]:
         if shard.index == 0:
@@ -138,29 +157,14 @@ class IndexedStream:
         """Return the places in the epoch's order that belong to a shard."""
         stop = self._stop(progress, shard)
         if frames_per_turn is None and not self._options.repeat:
-            own = self._by_quota((stop - progress.begin) // shard.world_size, shard, progress.handed_out)
+            own = by_quota((stop - progress.begin) // shard.world_size, shard, progress.handed_out)
         else:
-            own = self._by_turn(frames_per_turn or 1, shard, progress.handed_out)
+            own = by_turn(frames_per_turn or 1, shard, progress.handed_out)
         for frame in own:
             place = progress.begin + frame * shard.world_size + shard.rank
             if place >= stop:
                 return
             yield place
-
-    @staticmethod
-    def _by_turn(frames_per_turn: int, shard: Shard, handed_out: int) -> Iterator[int]:
-        """Return the frames of a rank that a worker hands out, without end: workers take turns."""
-        for number in count(handed_out):
-            turn, inside = divmod(number, frames_per_turn)
-            yield (turn * shard.num_workers + shard.worker) * frames_per_turn + inside
-
-    @staticmethod
-    def _by_quota(num_frames: int, shard: Shard, handed_out: int) -> Iterator[int]:
-        """Return the frames of a rank that a worker hands out: they take turns frame by frame, up to their quotas."""
-        quotas = worker_quotas(num_frames, shard.num_workers)
-        for number in range(handed_out, quotas[shard.worker]):
-            before = sum(min(quota, number) for quota in quotas)
-            yield before + sum(quota > number for quota in quotas[: shard.worker])
 
     def _stop(self, progress: Progress, shard: Shard) -> int:
         """Return the end (exclusive) of the places that are used."""
@@ -187,6 +191,9 @@ class IndexedStream:
             hop = options.hop or options.samples_per_frame
             starts = jittered_starts(start, timeline.num_samples, samples_per_frame=options.samples_per_frame, hop=hop)
             start = starts[random_below(bits, len(starts))]
+        if options.return_info and self._metadata is None:
+            found = self.index.columns.metadata(file)
+            timeline = timeline if found is None else replace(timeline, metadata=found)
         return Span(timeline, start, start + options.samples_per_frame, place)
 
     def after(self, progress: Progress) -> Progress:
@@ -197,6 +204,20 @@ class IndexedStream:
         """Return another frame of the epoch, so that ranks still have the same number of frames."""
         bits = random_bits(self._options.seed, epoch, Purpose.SUBSTITUTE, span.place, attempt)
         return self.span(random_below(bits, self.frames_per_epoch), epoch)
+
+    @property
+    def metadata_keys(self) -> frozenset[str] | None:
+        """See `Stream.metadata_keys`."""
+        if self._metadata is not None:
+            return self._metadata.keys
+        return frozenset({*self.index.metadata_types(), *((START, STOP) if self.index.has_segments else ())})
+
+    def metadata(self, span: Span) -> dict[str, Any] | None:
+        """See `Stream.metadata`."""
+        if self._metadata is not None:
+            return self._metadata.of(span.timeline.path)
+        found = span.timeline.metadata
+        return None if found is None else dict(found)
 
     def has_frames(self, shard: Shard) -> bool:
         """See `Stream.has_frames`."""
@@ -223,6 +244,7 @@ class IndexedStream:
             "version": VERSION,
             "num_files": len(self.index),
             "index": self.index.fingerprint,
+            **({"names": list(self.names)} if self.names else {}),
             **self._options.order(),
         }
 
@@ -241,21 +263,29 @@ class IndexedStream:
     def report_bad_files(self, epoch: int) -> None:
         """Report the file problems that the index knows."""
         columns, options = self.index.columns, self._options
-        for file, reason in columns.bad_files().items():
-            self._error_log.refuse(AudioFileError.of(columns.path(file), reason), epoch)
+        for path, reason in self.index.bad_files().items():
+            self._error_log.refuse(AudioFileError.of(path, reason), epoch)
         odd = set(columns.damaged_files())
         if options.on_other_rate == "resample":
             odd.update(columns.files_not_resampled(options.sr))
         else:
             odd.update(columns.files_at_other_rates(options.sr))
-        for file in sorted(odd):
+        for file in sorted(odd.difference(columns.left_out())):
+            track = columns.reported(file)
+            if track is None:
+                continue
             try:
-                as_wanted(columns.track(file), options, self._error_log, epoch)
+                as_wanted(track, options, self._error_log, epoch)
             except AudioFileError as error:
                 self._error_log.refuse(error, epoch)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"index": self.index, "_options": self._options, "_error_log": self._error_log}
+        return {
+            "index": self.index,
+            "_options": self._options,
+            "_error_log": self._error_log,
+            "_metadata": self._metadata,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["index"], state["_options"], state["_error_log"])  # type: ignore[misc]
+        self.__init__(state["index"], state["_options"], state["_error_log"], state["_metadata"])  # type: ignore[misc]

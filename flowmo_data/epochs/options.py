@@ -10,6 +10,8 @@ from typing import Any
 import torch
 
 from flowmo_data.errors import AudioFileError, OptionError
+from flowmo_data.sources import Metadata
+from flowmo_data.sources.metadata import check_metadata
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.int16)
 FRAMINGS = ("pad", "drop")
@@ -42,6 +44,7 @@ class Options:
     dtype: torch.dtype = torch.float32
     transform: Callable[[Any], Any] | None = None
     return_info: bool = False
+    metadata: Metadata | None = None
     batch_size: int | None = None
     repeat: bool = False
     remainder: str = "drop"
@@ -78,6 +81,7 @@ class Options:
                 raise OptionError(f"{name}={getattr(self, name)!r}: use True or False")
         check_framing(self.framing)
         check_dtype(self.dtype)
+        check_metadata(self.metadata, return_info=self.return_info)
         if self.on_error not in ON_ERROR and not callable(self.on_error):
             raise OptionError(
                 f"on_error={self.on_error!r}: use 'skip' (one warning per bad file), 'raise', or a function that is "
@@ -107,7 +111,7 @@ class Options:
         """Return the options that determine the frames and their order, as JSON holds them."""
         free = {
             "decoder", "decode_threads", "on_error", "dtype", "transform", "return_info", "channels", "batch_size",
-            "jitter", "max_buffered_bytes",
+            "jitter", "max_buffered_bytes", "metadata",
         }  # fmt: skip
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in free}
 

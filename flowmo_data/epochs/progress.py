@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from flowmo_data.epochs.sharding import Shard
@@ -23,6 +23,20 @@ class Progress:
     begin: int = 0
     """with an index: the place in the epoch's order at which all workers of all ranks began; below 0 if an endless
     stream began in an earlier epoch"""
+    sets: tuple[tuple[int, int], ...] = ()
+    """in a mixture without indexes: for each set, how often it was gone through in this epoch, and the spans since"""
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> Progress:
+        """Return the progress that a worker's state records."""
+        sets = tuple((passes, spans) for passes, spans in state.get("by_set", ()))
+        return cls(state["epoch"], state["handed_out"], state["begin"], sets)
+
+    def state(self) -> dict[str, Any]:
+        """Return numbers for JSON."""
+        state = asdict(self)
+        by_set = state.pop("sets")
+        return {**state, "by_set": by_set} if by_set else state
 
 
 @dataclass(frozen=True, slots=True)

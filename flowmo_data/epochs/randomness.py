@@ -27,6 +27,7 @@ class Purpose(IntEnum):
     SUBSTITUTE = 4
     FRAME = 5
     JITTER = 6
+    SET_ORDER = 7
 
 
 def random_bits(seed: int, epoch: int, purpose: Purpose, *key: int) -> np.random.Philox:

@@ -28,6 +28,29 @@ class Report:
     rejected: int = 0
     """frames that the transform rejected; they do not count as lost. With an index, another frame came in the place of
     each"""
+    frames: Mapping[str, int] = field(default_factory=dict)
+    """in a mixture: the number of frames emitted, by set"""
+
+    @property
+    def proportions(self) -> dict[str, float]:
+        """In a mixture: the share of each set in the emitted frames, 0 to 1."""
+        total = sum(self.frames.values())
+        return {name: count / total if total else 0.0 for name, count in self.frames.items()}
+
+    @classmethod
+    def of_sets(cls, reports: Mapping[str, Report], frames: Mapping[str, int]) -> Report:
+        """Return the losses of the sets of a mixture together, in the same epoch."""
+        each = list(reports.values())
+        return cls(
+            epoch=each[0].epoch,
+            is_complete=all(report.is_complete for report in each),
+            skipped={path: why for report in each for path, why in report.skipped.items()},
+            damaged={path: why for report in each for path, why in report.damaged.items()},
+            packets_lost=sum(report.packets_lost for report in each),
+            seconds_lost=sum(report.seconds_lost for report in each),
+            rejected=sum(report.rejected for report in each),
+            frames=dict(frames),
+        )
 
     def __bool__(self) -> bool:
         """Return whether anything was lost."""

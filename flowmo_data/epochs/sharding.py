@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from torch.utils.data import get_worker_info
 
@@ -74,6 +75,11 @@ _UNITS = (1_920, 960, 192, 64, 32, 16, 8, 4, 2, 1)
 """numbers that most batch sizes divide; the largest is some two seconds of decoding"""
 
 
+def turn_unit(num_frames: int, num_workers: int) -> int:
+    """Return the unit in which to divide the frames of a rank among workers."""
+    return next((unit for unit in _UNITS if unit * num_workers <= num_frames), 1)
+
+
 def worker_quotas(num_frames: int, num_workers: int) -> list[int]:
     """Divide the frames of a rank among workers that do not know the DataLoader's batch size.
 
@@ -86,7 +92,22 @@ def worker_quotas(num_frames: int, num_workers: int) -> list[int]:
     >>> worker_quotas(228, 4)
     [68, 64, 64, 32]
     """
-    unit = next((unit for unit in _UNITS if unit * num_workers <= num_frames), 1)
+    unit = turn_unit(num_frames, num_workers)
     units, rest = divmod(num_frames, unit)
     each, more = divmod(units, num_workers)
     return [(each + (worker < more)) * unit + (rest if worker == 0 else 0) for worker in range(num_workers)]
+
+
+def by_turn(frames_per_turn: int, shard: Shard, handed_out: int) -> Iterator[int]:
+    """Return the frames of a rank that a worker hands out, without end: workers take turns."""
+    for number in count(handed_out):
+        turn, inside = divmod(number, frames_per_turn)
+        yield (turn * shard.num_workers + shard.worker) * frames_per_turn + inside
+
+
+def by_quota(num_frames: int, shard: Shard, handed_out: int) -> Iterator[int]:
+    """Return the frames of a rank that a worker hands out: they take turns frame by frame, up to their quotas."""
+    quotas = worker_quotas(num_frames, shard.num_workers)
+    for number in range(handed_out, quotas[shard.worker]):
+        before = sum(min(quota, number) for quota in quotas)
+        yield before + sum(quota > number for quota in quotas[: shard.worker])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
 from flowmo_data import sources
@@ -11,12 +11,13 @@ from flowmo_data.epochs.error_log import ErrorLog
 from flowmo_data.epochs.from_files import FileStream
 from flowmo_data.epochs.from_index import IndexedStream
 from flowmo_data.epochs.options import Options
-from flowmo_data.epochs.span import Stream
+from flowmo_data.epochs.span import FrameStream
 from flowmo_data.errors import FilesError, FilesTypeError, OptionError
+from flowmo_data.sources.metadata import is_table, open_metadata
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
 
-Files = sources.Files | AudioIndex
-"""A folder, a file, a glob or a sequence of these; or an index, or the path of one."""
+Files = sources.Files | sources.AlignedFiles | AudioIndex
+"""A folder, a file, a glob or a sequence of these; several of them by name, aligned; an index, or the path of one."""
 
 _MAKE_ONE = "flowmo-data index FOLDER -o corpus.parquet"
 
@@ -28,11 +29,11 @@ def open_stream(
     *,
     exclude: sources.Exclude | None = None,
     storage_options: Mapping[str, Any] | None = None,
-) -> Stream:
+) -> FrameStream:
     """Return the stream of `files`, without the files in `exclude`.
 
     Raises:
-        FilesError: `files` names nothing.
+        FilesError: `files` names nothing, or the table of metadata does not fit the files.
         OptionError: an option needs an index.
     """
     if _is_index(files):
@@ -52,7 +53,14 @@ def open_stream(
             f"limit={options.limit}: the frames are spread evenly over all files, which needs an index ({_MAKE_ONE}); "
             "give one, or leave out limit"
         )
-    return FileStream(sources.find_sources(files, excluded=excluded, store=store), options, error_log)
+    found: sources.Sources | sources.AlignedSources
+    if isinstance(files, Mapping):
+        found = sources.find_aligned(files, excluded=excluded, store=store)
+        paths: Sequence[str] = [of_set[0] for of_set in found]
+    else:
+        paths = found = sources.find_sources(files, excluded=excluded, store=store)
+    metadata = None if options.metadata is None else open_metadata(options.metadata, paths, store)
+    return FileStream(found, options, error_log, metadata)
 
 
 def open_indexed_stream(
@@ -79,7 +87,16 @@ def open_indexed_stream(
     elif storage_options is not None:
         index = AudioIndex(index.table, index.root, storage_options)
     excluded = sources.excluded_paths(exclude, index.store)
-    return IndexedStream(index.without(excluded) if excluded else index, options, error_log)
+    return _with_metadata(index.without(excluded) if excluded else index, options, error_log)
+
+
+def _with_metadata(index: AudioIndex, options: Options, error_log: ErrorLog) -> IndexedStream:
+    if options.metadata is None:
+        return IndexedStream(index, options, error_log)
+    if is_table(options.metadata):
+        return IndexedStream(index.with_metadata(options.metadata), options, error_log)  # type: ignore[arg-type]
+    metadata = open_metadata(options.metadata, (), index.store)
+    return IndexedStream(index.without_metadata(), options, error_log, metadata)
 
 
 def _is_index(files: object) -> TypeGuard[AudioIndex | str | os.PathLike[str]]:

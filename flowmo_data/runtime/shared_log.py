@@ -27,12 +27,13 @@ class SharedLog:
         self._open(_nameless_file())
 
     def _open(self, descriptor: int) -> None:
-        self._descriptor, self._num_read = descriptor, 0
-        weakref.finalize(self, os.close, descriptor).atexit = False  # iterations may end after exit handlers
+        self._held, self._num_read = [descriptor], 0
+        weakref.finalize(self, _close, self._held).atexit = False  # iterations may end after exit handlers
 
     def append(self, line: str) -> None:
         """Add a line of ASCII after the lines of all processes."""
-        os.write(self._descriptor, line.encode("ascii") + b"\n")  # O_APPEND: no other process writes in between
+        if self._held:  # not when an iteration is collected together with its log, which comes first
+            os.write(self._held[0], line.encode("ascii") + b"\n")  # O_APPEND: no other process writes in between
 
     def read_new(self) -> list[str]:
         """Return the lines that this process has not read yet, in the order in which they were added."""
@@ -41,18 +42,22 @@ class SharedLog:
 
     def read_from(self, place: int) -> tuple[list[str], int]:
         """Return the lines from byte `place` of the log on, and the end of the last of them."""
-        data, chunk = b"", b"-"
+        data, chunk = b"", b"-" if self._held else b""
         while chunk:
-            chunk = os.pread(self._descriptor, _CHUNK_BYTES, place + len(data))
+            chunk = os.pread(self._held[0], _CHUNK_BYTES, place + len(data))
             data += chunk
         whole = data[: data.rfind(b"\n") + 1]  # the last line may be incomplete
         return whole.decode("ascii").splitlines(), place + len(whole)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"descriptor": None if get_spawning_popen() is None else DupFd(self._descriptor)}
+        return {"descriptor": None if get_spawning_popen() is None else DupFd(self._held[0])}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._open(_nameless_file() if state["descriptor"] is None else state["descriptor"].detach())
+
+
+def _close(held: list[int]) -> None:
+    os.close(held.pop())
 
 
 def _nameless_file() -> int:

@@ -12,7 +12,7 @@ from typing import TypeVar
 S = TypeVar("S")
 T = TypeVar("T")
 
-_AHEAD = 2
+AHEAD = 2
 """number of results per thread that may be ready or in progress"""
 
 
@@ -49,7 +49,7 @@ def ordered_map(
                 yield ahead.popleft()[1].result()
             ahead.append((price, submit()))
             total += price
-            if len(ahead) == _AHEAD * threads:
+            if len(ahead) == AHEAD * threads:
                 total -= ahead[0][0]
                 yield ahead.popleft()[1].result()
         while ahead:

@@ -1,8 +1,10 @@
 """The user's files as a list, and the bytes of each of them."""
 
+from flowmo_data.sources.aligning import AlignedFiles, AlignedSources, find_aligned, summary_of_problems
 from flowmo_data.sources.excluding import Exclude, excluded_paths
 from flowmo_data.sources.listing import Files, Sources, find_left_out, find_sources
 from flowmo_data.sources.local_file import LocalFile, file_error
+from flowmo_data.sources.metadata import FileMetadata, Metadata
 from flowmo_data.sources.opening import held_whole, indexed_source, source_at
 from flowmo_data.sources.paths import is_url
 from flowmo_data.sources.remote_file import RemoteFile
@@ -10,9 +12,13 @@ from flowmo_data.sources.source import OpenedSource, Source, Stamp
 from flowmo_data.sources.store import Store
 
 __all__ = [
+    "AlignedFiles",
+    "AlignedSources",
     "Exclude",
+    "FileMetadata",
     "Files",
     "LocalFile",
+    "Metadata",
     "OpenedSource",
     "RemoteFile",
     "Source",
@@ -21,10 +27,12 @@ __all__ = [
     "Store",
     "excluded_paths",
     "file_error",
+    "find_aligned",
     "find_left_out",
     "find_sources",
     "held_whole",
     "indexed_source",
     "is_url",
     "source_at",
+    "summary_of_problems",
 ]

@@ -37,9 +37,12 @@ class Sources(Sequence[str]):
     ['/a/one.mp3', '/a/two.mp3']
     """
 
-    def __init__(self, paths: Iterable[str], store: Store | None = None) -> None:
+    def __init__(self, paths: Iterable[str], store: Store | None = None, *, as_given: bool = False) -> None:
+        """Hold paths, sorted and without duplicates; `as_given` keeps their order and duplicates."""
         self.store = store
-        encoded = sorted({os.fsencode(path) for path in paths})
+        encoded = [os.fsencode(path) for path in paths]
+        if not as_given:
+            encoded = sorted(set(encoded))
         self._bytes = b"".join(encoded)
         self._ends = np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)))
 
@@ -87,36 +90,50 @@ def find_sources(files: Files, *, excluded: Collection[str] = (), store: Store |
     """
     left_out: dict[str, str] = {}
     store = store or Store()
-    found = Sources(_found(files, left_out, store), store)
+    found = Sources(found_files(files, left_out, store), store)
     sources = Sources((path for path in found if path not in excluded), store) if excluded else found
     warn_if_nothing_is_excluded(excluded, len(found) - len(sources))
-    left_out = {path: reason for path, reason in left_out.items() if path not in excluded}
-    if left_out:
-        logger.warning("left out: %s; flowmo-data check lists them", summary(left_out))
+    warn_of_left_out(left_out, excluded)
     if not len(sources):
         reason = f"all files are among the {len(excluded)} paths in exclude=" if excluded else "it is empty"
         raise FilesNotFoundError(f"files={files!r}: {reason}; name a folder, a file, a glob, or several of these")
     return sources
 
 
+def warn_of_left_out(left_out: Mapping[str, str], excluded: Collection[str]) -> None:
+    """Log in one line what is left out of folders, without what the user has excluded."""
+    left_out = {path: reason for path, reason in left_out.items() if path not in excluded}
+    if left_out:
+        logger.warning("left out: %s; flowmo-data check lists them", summary(left_out))
+
+
 def find_left_out(files: Files, *, store: Store | None = None) -> dict[str, str]:
     """Return what `find_sources` leaves out of folders, though it may be audio: the reasons, by path."""
     left_out: dict[str, str] = {}
-    for _ in _found(files, left_out, store or Store()):
+    for _ in found_files(files, left_out, store or Store()):
         pass
     return dict(sorted(left_out.items()))
 
 
-def _found(files: Files, left_out: dict[str, str], store: Store) -> Iterator[str]:
-    """Yield the absolute paths of all files that `files` names."""
+def found_files(files: Files, left_out: dict[str, str], store: Store) -> Iterator[str]:
+    """Yield the absolute paths of all files that `files` names; `left_out` receives the rest, with reasons."""
+    for entry in entries_of(files):
+        yield from files_of_entry(entry, left_out, store)
+
+
+def entries_of(files: Files) -> Iterable[object]:
+    """Return the folders, files and globs that `files` lists.
+
+    Raises:
+        FilesTypeError: it lists nothing.
+    """
     entries = [files] if isinstance(files, (str, os.PathLike)) else files
     if not isinstance(entries, Iterable) or isinstance(entries, (bytes, dict)):
         raise FilesTypeError(_wrong_type(files))
-    for entry in entries:
-        yield from _expand(entry, left_out, store)
+    return entries
 
 
-def _expand(entry: object, left_out: dict[str, str], store: Store) -> Iterator[str]:
+def files_of_entry(entry: object, left_out: dict[str, str], store: Store) -> Iterator[str]:
     """Yield the absolute paths of the files that one entry names."""
     if not isinstance(entry, (str, os.PathLike)):
         raise FilesTypeError(_wrong_type(entry))

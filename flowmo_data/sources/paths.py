@@ -100,6 +100,18 @@ def folder_of(path: str) -> str:
     return head + posixpath.dirname(inner) + tail
 
 
+def with_suffix(path: str, suffix: str) -> str:
+    """Return the path of a file with another suffix.
+
+    >>> with_suffix("zip://a.mp3::s3://bucket/c.zip", ".json")
+    'zip://a.json::s3://bucket/c.zip'
+    """
+    if not is_url(path):
+        return os.path.splitext(path)[0] + suffix
+    head, inner, tail = split_url(path)
+    return head + posixpath.splitext(inner)[0] + suffix + tail
+
+
 def common_folder(paths: Sequence[str]) -> str | None:
     """Return the folder that holds all files; None if there is none.
 

@@ -1,14 +1,27 @@
 """Cut in the compressed domain: the exact contents of files. Nothing is decoded here."""
 
+from flowmo_data.tracks.aligned import (
+    AlignedTimeline,
+    AlignedTrack,
+    AnyTimeline,
+    AnyTrack,
+    at_sample_rate,
+    open_aligned,
+)
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
 from flowmo_data.tracks.mpeg_part import MpegPart
-from flowmo_data.tracks.parts import Loss, Part, ResampledPart
+from flowmo_data.tracks.parts import CutPart, Loss, Part, ResampledPart
 from flowmo_data.tracks.soundfile_part import SoundFilePart
-from flowmo_data.tracks.track import Timeline, Track, at_sample_rate, open_track
+from flowmo_data.tracks.track import Timeline, Track, open_track
 
 __all__ = [
     "INDEX_SUFFIX",
+    "AlignedTimeline",
+    "AlignedTrack",
+    "AnyTimeline",
+    "AnyTrack",
     "AudioIndex",
+    "CutPart",
     "Loss",
     "MpegPart",
     "Part",
@@ -17,5 +30,6 @@ __all__ = [
     "Timeline",
     "Track",
     "at_sample_rate",
+    "open_aligned",
     "open_track",
 ]

@@ -1,10 +1,11 @@
-"""Headers of AIFF, AU and CAF, formats with big-endian headers: contradictions in them, and lengths that they lack."""
+"""Headers of AIFF, AU and CAF, mostly big-endian: contradictions in them, and lengths that they lack."""
 
 from __future__ import annotations
 
 from flowmo_data.tracks.chunks import (
     LARGEST_SIZE,
     PLACEHOLDER,
+    ByteOrder,
     Check,
     Chunk,
     Layout,
@@ -15,6 +16,8 @@ from flowmo_data.tracks.chunks import (
 )
 from flowmo_data.tracks.mpeg.tags import Read
 
+AU_MARKERS = (b".snd", b"dns.")
+"""first bytes of AU files, of big-endian and little-endian ones"""
 _AIFF, _CAF = Layout("big"), Layout("big", size_bytes=8, alignment=1)
 _UNCOMPRESSED = (b"NONE", b"twos", b"sowt")
 _SAMPLE_BYTES = {b"ulaw": 1, b"alaw": 1, b"fl32": 4, b"fl64": 8, b"in24": 3, b"in32": 4}
@@ -77,18 +80,21 @@ def _aiff_contradiction(comm: bytes, num_frames: int, stated: int) -> str:
 
 
 def check_au(read: Read, start: int, size: int) -> Check:
-    """Check the header of an AU file; see `wav.check_wav`."""
+    """Check the header of an AU file, of either byte order; see `wav.check_wav`."""
     head = read(start, start + _AU_HEADER_BYTES)
-    data_start, stated = int.from_bytes(head[4:8], "big"), int.from_bytes(head[8:12], "big")
+    order: ByteOrder = "little" if head.startswith(b"dns.") else "big"
+    data_start, stated, encoding, _, channels = (int.from_bytes(head[at : at + 4], order) for at in range(4, 24, 4))
     if data_start < _AU_HEADER_BYTES:
         return Check(f"its samples start at byte {data_start}, inside of its header of {_AU_HEADER_BYTES} bytes")
+    there = size - start - data_start
+    if PLACEHOLDER <= stated < LARGEST_SIZE and stated > there:  # libsndfile knows the largest size only
+        stated = 0
     if stated:
-        encoding, channels = int.from_bytes(head[12:16], "big"), int.from_bytes(head[20:24], "big")
         frame_bytes = _AU_SAMPLE_BYTES.get(encoding, 0) * channels
         return Check("", None, *check_length(read, start + data_start, stated, size, None, frame_bytes))
-    if start + data_start >= size:
+    if there <= 0:
         return Check()
-    fields = {start + 8: LARGEST_SIZE.to_bytes(4, "big")}
+    fields = {start + 8: LARGEST_SIZE.to_bytes(4, order)}
     return Check("", repaired(read, start, start + data_start, size, fields))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flowmo_data.sources import Source
 from flowmo_data.tracks.mpeg import SeekOffsets, usual_bytes
 from flowmo_data.tracks.mpeg_part import MpegPart
-from flowmo_data.tracks.parts import Part, ResampledPart
+from flowmo_data.tracks.parts import CutPart, Part, ResampledPart
 from flowmo_data.tracks.soundfile_part import SoundFilePart
 
 _ENDS_BYTES = 1 << 16
@@ -18,7 +18,7 @@ _RESAMPLING_SAMPLES = 4_096
 
 def source_of(part: Part) -> Source:
     """Return the file that a part is read from."""
-    if isinstance(part, ResampledPart):
+    if isinstance(part, (CutPart, ResampledPart)):
         return source_of(part.part)
     assert isinstance(part, (MpegPart, SoundFilePart))
     return part.source
@@ -30,6 +30,8 @@ def byte_ranges(part: Part, start: int, stop: int) -> list[tuple[int, int]]:
     For MPEG audio of an index, these are the packets. For other formats, they are the ends of the file, and the place
     where the samples are if every sample takes as many bytes. The list is empty if nothing is known.
     """
+    if isinstance(part, CutPart):
+        return byte_ranges(part.part, part.start + start, part.start + stop)
     if isinstance(part, ResampledPart):
         old, new = part.reduced_rates
         first = max(start * old // new - _RESAMPLING_SAMPLES, 0)

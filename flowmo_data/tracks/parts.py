@@ -52,6 +52,32 @@ class ResampledPart:
         return self.part.sample_rate // divisor, self.sample_rate // divisor
 
 
+@dataclass(frozen=True, slots=True)
+class CutPart:
+    """A stretch of a part; a `Part` itself. Whatever reads it never gets a sample from outside."""
+
+    part: Part
+    start: int
+    """first sample of the part that belongs to it"""
+    stop: int
+    """one past the last"""
+
+    @property
+    def sample_rate(self) -> int:
+        """Sample rate, Hz."""
+        return self.part.sample_rate
+
+    @property
+    def channels(self) -> int:
+        """Channels as stored."""
+        return self.part.channels
+
+    @property
+    def num_samples(self) -> int:
+        """Samples per channel."""
+        return self.stop - self.start
+
+
 class Loss(NamedTuple):
     """A stretch of audio that is missing from a file."""
 

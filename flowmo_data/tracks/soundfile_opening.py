@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flowmo_data.errors import AudioFileError
 from flowmo_data.sources import Source
-from flowmo_data.tracks.big_endian import check_aiff, check_au, check_caf
+from flowmo_data.tracks.big_endian import AU_MARKERS, check_aiff, check_au, check_caf
 from flowmo_data.tracks.excerpt import Excerpt
 from flowmo_data.tracks.flac import is_as_stated
 from flowmo_data.tracks.flac_headers import MARKER as FLAC_MARKER
@@ -17,7 +17,8 @@ from flowmo_data.tracks.wav import MARKERS as WAV_MARKERS
 from flowmo_data.tracks.wav import check_wav
 
 _CHECKS = {
-    **dict.fromkeys(WAV_MARKERS, check_wav), b"FORM": check_aiff, b".snd": check_au, b"caff": check_caf,
+    **dict.fromkeys(WAV_MARKERS, check_wav), **dict.fromkeys(AU_MARKERS, check_au),
+    b"FORM": check_aiff, b"caff": check_caf,
 }  # fmt: skip
 """functions that check a header, by the first bytes of the file"""
 _NOT_EMBEDDED = (b"caff", b"riff")

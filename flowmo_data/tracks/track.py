@@ -7,8 +7,9 @@ survive a fork, a thousand files, or the file's replacement. The bytes of the fi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import soundfile
 
@@ -21,7 +22,10 @@ from flowmo_data.tracks.mpeg_part import MpegPart
 from flowmo_data.tracks.parts import Loss, Part, ResampledPart, refusal
 from flowmo_data.tracks.soundfile_opening import open_soundfile
 
-_OTHER_FORMATS = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"fLaC", b"OggS", b".snd", b"caff", b"NIST", b"Creative")
+_OTHER_FORMATS = (
+    b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff", b"FORM", b"fLaC", b"OggS", b".snd", b"dns.", b"caff", b"NIST",
+    b"Creative",
+)  # fmt: skip
 """first bytes of files for libsndfile. Others are not passed to it: mpg123 would print its search to stderr"""
 
 
@@ -37,6 +41,11 @@ class Track:
     """problems inside the file, in words; empty if there are none"""
     losses: tuple[Loss, ...] = ()
     """missing audio, in the order of the file"""
+
+    @property
+    def members(self) -> tuple[Track, ...]:
+        """The track itself, as the only one of a set."""
+        return (self,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +63,27 @@ class Timeline:
     """absolute path"""
     parts: tuple[Part, ...]
     """parts, all at the same sample rate"""
+    end: int | None = None
+    """sample to stop at, if there are more; None for all of them"""
+    metadata: Mapping[str, Any] | None = None
+    """what the user knows about the file; None if that is nothing, or is looked up later"""
 
     @property
     def num_samples(self) -> int:
         """Samples per channel."""
-        return sum(part.num_samples for part in self.parts)
+        there = sum(part.num_samples for part in self.parts)
+        return there if self.end is None else min(there, self.end)
+
+    @property
+    def members(self) -> tuple[Timeline, ...]:
+        """The timeline itself, as the only one of a set."""
+        return (self,)
 
     def windows(self, start: int, stop: int) -> Iterator[tuple[Part, int, int]]:
         """Yield the parts that `[start, stop)` touches, each with the half-open range of its own samples."""
         offset = 0
+        if self.end is not None:
+            stop = min(stop, self.end)
         for part in self.parts:
             begin, end = max(start - offset, 0), min(stop - offset, part.num_samples)
             if begin < end:

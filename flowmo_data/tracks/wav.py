@@ -15,9 +15,11 @@ from flowmo_data.tracks.chunks import (
 from flowmo_data.tracks.excerpt import Excerpt
 from flowmo_data.tracks.mpeg.tags import Read
 
-MARKERS = (b"RIFF", b"RIFX", b"RF64", b"riff")
+MARKERS = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff")
 _RIFF, _RIFX = Layout("little"), Layout("big")
 _W64 = Layout("little", id_bytes=16, size_bytes=8, size_counts_header=True, alignment=8)
+_UNKNOWN_SIZE = 1 << 62
+"""bytes; sizes from this one on are not meant"""
 _PCM, _FLOAT, _ALAW, _MULAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 """codes of codecs in which every sample has as many bytes"""
 
@@ -44,18 +46,19 @@ def check_wav(read: Read, start: int, size: int) -> Check:
     contradiction = _contradiction(fmt, layout)
     if contradiction or data.start >= size:
         return Check(contradiction)
-    ds64 = found.get(b"ds64") if marker == b"RF64" else None
+    ds64 = found.get(b"ds64") if marker in (b"RF64", b"BW64") else None
     stated = data.size
     if ds64 is not None and data.size in (0, LARGEST_SIZE):
         stated = int.from_bytes(read(ds64.start + 8, ds64.start + 16), "little")
+        stated = 0 if stated >= _UNKNOWN_SIZE else stated
     if stated:
         problem, num_lost = check_length(read, data.start, stated, size, layout, _frame_bytes(fmt, layout))
-        return Check("", _without_chunks_behind(start, data.start + stated, size, layout), problem, num_lost)
+        return Check("", _for_libsndfile(read, start, data.start, stated, size), problem, num_lost)
     if layout is _W64 or not has_samples_from(read, data.start, size, layout):
         return Check()  # libsndfile reads a W64 of size 0 to its end
     if ds64 is not None:
         sizes = (size - start - 8).to_bytes(8, "little") + (size - data.start).to_bytes(8, "little")
-        fields = {ds64.start: sizes, data.start - 4: LARGEST_SIZE.to_bytes(4, "little")}
+        fields = {start: b"RF64", ds64.start: sizes, data.start - 4: LARGEST_SIZE.to_bytes(4, "little")}
     else:
         fields = {
             start + 4: min(size - start - 8, LARGEST_SIZE).to_bytes(4, layout.order),
@@ -64,9 +67,16 @@ def check_wav(read: Read, start: int, size: int) -> Check:
     return Check("", repaired(read, start, data.start, size, fields))
 
 
-def _without_chunks_behind(start: int, stop: int, size: int, layout: Layout) -> Excerpt | None:
-    """Return a W64 file without what follows its samples: libsndfile 1.2.2 reads that as samples, too."""
-    return Excerpt(b"", start, stop) if layout is _W64 and stop < size else None
+def _for_libsndfile(read: Read, start: int, data_start: int, stated: int, size: int) -> Excerpt | None:
+    """Return a file without what libsndfile 1.2.2 takes amiss; None if there is nothing.
+
+    It reads what follows the samples of a W64 as samples, too. It does not know BW64 (ITU-R BS.2088), which is RF64
+    with another name.
+    """
+    marker = read(start, start + 4)
+    if marker == b"riff" and data_start + stated < size:
+        return Excerpt(b"", start, data_start + stated)
+    return Excerpt(b"RF64", start + 4, size) if marker == b"BW64" else None
 
 
 def _frame_bytes(fmt: bytes, layout: Layout) -> int:

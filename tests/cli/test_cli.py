@@ -36,7 +36,10 @@ def test_help_and_version():
         (["bench", "--demo", "--workers"], "requires an argument"),
         (["bench", "--demo", "--decoder", "ffmpeg"], "'ffmpeg' is not one of"),
         (["bench", "--demo", "--batches", "0"], "0 is not in the range x>=1"),
-        (["bench", "--demo", "--decoders", "--baselines", "whole-file"], "leave out --baselines and --plot"),
+        (
+            ["bench", "--demo", "--decoders", "--baselines", "whole-file"],
+            "leave out --baselines, --map-style and --plot",
+        ),
         (["nothing"], "No such command 'nothing'"),
     ],
 )

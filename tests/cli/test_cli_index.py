@@ -76,7 +76,7 @@ def test_an_index_is_updated_where_its_folder_has_moved(folder, tmp_path):
         (["inspect", "{tmp}/none.parquet"], 1, "there is no such index; make one"),
         (["inspect", "{folder}", "--plot", "{tmp}/a.xyz"], 1, "its name must end in one of"),
         (["inspect", "{folder}", "--json", "{tmp}/no/a.json"], 1, "--json"),
-        (["inspect"], 2, "Missing argument 'FOLDER|INDEX'"),
+        (["inspect"], 2, "Missing argument 'FOLDER|INDEX|NAME=FOLDER...'"),
     ],
 )
 def test_bad_input_is_said(folder, tmp_path, arguments, status, message):
@@ -113,3 +113,43 @@ def test_inspect_says_what_is_there(folder, tmp_path, from_index):
     assert summary["frames_per_epoch"]["pad"] > summary["frames_per_epoch"]["drop"] > 0
     assert len(summary["bad_files"]) == len(summary["damaged_files"]) == 1
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_tables_are_joined_with_the_index(folder, tmp_path, caplog):
+    path = tmp_path / "i.parquet"
+    names = sorted(str(each.relative_to(tmp_path)) for each in folder.rglob("*.mp3") if each.name != "bad.mp3")
+    rows = [{"file_name": name, "text": f"about {name}"} for name in names]
+    (tmp_path / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "parts.csv").write_text(f"file_name,start,stop\n{names[0]},0,0.2\n{names[0]},0.1,900\nno.mp3,0,1\n")
+    tables = ["--metadata", tmp_path / "labels.jsonl", "--segments", tmp_path / "parts.csv"]
+    result = run("index", folder, "-o", path, "--workers", "0", *tables)
+    assert result.exit_code == 0, result.output
+    for text in ("it has no row in the table of metadata", "1 segment cut at its end", "2 segments of 1 file,"):
+        assert text in result.output
+    assert "1 of 3 rows name none of the files" in caplog.text
+    result = run("inspect", path, "--samples-per-frame", "1000", "--json", tmp_path / "out.json")
+    assert result.exit_code == 0, result.output
+    for text in ("metadata", "text", "large_string", "2 segments, 0.00 hours"):
+        assert text in result.output
+    summary = json.loads((tmp_path / "out.json").read_text())
+    assert summary["metadata"] == {"text": "large_string"}
+    assert summary["segments"] == 2
+    assert run("check", path).output.count(names[0].rpartition("/")[2]) <= 1
+    result = run("index", folder, "-o", path, "--workers", "0")
+    for gone in ("metadata", "segments"):
+        assert (
+            f"it had {gone} until now, and has none any more; to have them again, give --{gone} TABLE" in result.output
+        )
+    assert not AudioIndex.load(path).has_segments
+
+
+def test_bad_tables_are_said(folder, tmp_path):
+    for option in ("--metadata", "--segments"):
+        for name, message in [
+            ("none.csv", "there is no such table"),
+            ("labels.txt", "this is no table; give the path"),
+        ]:
+            result = run("index", folder, "-o", tmp_path / "i.parquet", option, tmp_path / name)
+            assert result.exit_code == 1
+            assert message in result.output
+    assert not (tmp_path / "i.parquet").exists()

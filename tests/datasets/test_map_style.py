@@ -29,6 +29,7 @@ from flowmo_data import (
     FilesTypeError,
     NoReadableFileError,
     OptionError,
+    ResumableDataLoader,
     StreamingAudioDataset,
 )
 
@@ -291,6 +292,11 @@ def test_torchdatas_loader_resumes_it(index, num_workers):
     rest = list(resumed)
     assert len(rest) == len(whole) - 3 > 5
     assert all(map(torch.equal, rest, whole[3:]))
+
+
+def test_the_resumable_loader_names_the_one_to_use(index):
+    with pytest.raises(OptionError, match="StatefulDataLoader resumes a sampler over an AudioFrameDataset"):
+        ResumableDataLoader(AudioFrameDataset(index, **SMALL), batch_size=4)
 
 
 class Wrapping(Dataset):

@@ -140,3 +140,21 @@ def test_batches_of_batches_are_refused(tmp_path, num_workers):
     with pytest.raises(OptionError, match="batches of batches: use DataLoader.dataset, batch_size=None."):
         next(iter(DataLoader(dataset, batch_size=4, num_workers=num_workers)))
     assert next(iter(DataLoader(dataset, batch_size=None, num_workers=num_workers))).shape == (2, 2, 16)
+
+
+def _twice(frame):
+    return {"one": frame, "other": frame}
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_frame_under_two_names_becomes_two_batches(folder, num_workers):
+    dataset = StreamingAudioDataset(folder, samples_per_frame=5_000, batch_size=7, shuffle=False, transform=_twice)
+    plain = StreamingAudioDataset(folder, samples_per_frame=5_000, batch_size=7, shuffle=False)
+    for both, batch in zip(
+        DataLoader(dataset, batch_size=None, num_workers=num_workers),
+        DataLoader(plain, batch_size=None, num_workers=num_workers),
+        strict=True,
+    ):
+        both["one"].add_(1)
+        assert torch.equal(both["other"], batch)
+        assert torch.equal(both["one"], batch + 1)

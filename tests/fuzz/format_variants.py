@@ -182,16 +182,18 @@ def _check_amount(
             return
         there = len(signals[0]) * PCM_BYTES[codec] * part.channels
         there += PCM_BYTES[codec] * part.channels - 1  # a sample that is not whole
-        there += _aiff_offset(part.source.read(0, 200))
+        there += _stated_offset(part.source.read(0, 200))
         wanted = sum(unit.stop - unit.start for unit in whole_units)
     if there < wanted:
         outcome.problems.append(f"{wanted} samples or bytes are whole, {there} come out, and nothing is reported")
 
 
-def _aiff_offset(head: bytes) -> int:
-    """Bytes that the header of an AIFF file states to be in front of its samples; nobody can tell whether they are."""
+def _stated_offset(head: bytes) -> int:
+    """Bytes that a header states to be in front of its samples: nobody can tell whether they are samples."""
     at = head.find(b"SSND")
-    return int.from_bytes(head[at + 8 : at + 12], "big") if head.startswith(b"FORM") and at > 0 else 0
+    if head.startswith(b"FORM") and at > 0:
+        return int.from_bytes(head[at + 8 : at + 12], "big")
+    return int.from_bytes(head[4:8], "big") if head.startswith(b".snd") else 0
 
 
 def _check_prefix(

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import io
-import json
 import os
 from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from hashlib import blake2b
-from typing import IO, Any
+from typing import Any
 
-from flowmo_data.errors import FilesError, FilesNotFoundError, IndexVersionError, OptionError
-from flowmo_data.sources import Files, Store
+from flowmo_data.errors import FilesNotFoundError, OptionError
+from flowmo_data.sources import AlignedFiles, Files, Store
 from flowmo_data.sources.excluding import warn_if_nothing_is_excluded
-from flowmo_data.sources.paths import absolute, folder_of, is_url, joined, relative, resolved
+from flowmo_data.sources.paths import joined
+from flowmo_data.sources.tables import Table
+from flowmo_data.tracks.index.aligned_columns import SET, AlignedColumns, has_nothing
 from flowmo_data.tracks.index.building import build_table
 from flowmo_data.tracks.index.columns import Columns
-from flowmo_data.tracks.index.schema import METADATA_KEY, VERSION, import_pyarrow
-
-INDEX_SUFFIX = ".parquet"
+from flowmo_data.tracks.index.filtering import kept_rows
+from flowmo_data.tracks.index.joining import with_metadata, with_segments, without
+from flowmo_data.tracks.index.schema import METADATA, SEGMENTS, import_pyarrow
+from flowmo_data.tracks.index.segments import SegmentColumns
+from flowmo_data.tracks.index.storing import read_index, write_index
 
 
 class AudioIndex:
@@ -34,29 +36,34 @@ class AudioIndex:
     @classmethod
     def build(
         cls,
-        files: Files,
+        files: Files | AlignedFiles,
         *,
         root: str | os.PathLike[str] | None = None,
         previous: AudioIndex | None = None,
         num_workers: int = 0,
         on_files: Callable[[int, int], None] | None = None,
+        metadata: str | os.PathLike[str] | None = None,
+        segments: str | os.PathLike[str] | None = None,
         storage_options: Mapping[str, Any] | None = None,
     ) -> AudioIndex:
         """Read the headers of all packets of all files. Nothing is decoded.
 
         Args:
-            files: as for `StreamingAudioDataset`: a folder, a file, a glob, or a sequence of these.
+            files: as for `StreamingAudioDataset`: a folder, a file, a glob, a sequence of these, or a dictionary of
+                those for files that are aligned with each other.
             root: folder, or its URL, that the index's paths are relative to, so that the two can be moved together;
                 None for the folder that holds all files.
             previous: an earlier index; files with the same size and modification time as in it are not read again.
             num_workers: processes that read; 0 reads in this process. They are spawned, so a script that uses them
                 needs its `if __name__ == "__main__":`.
             on_files: called now and then with the number of finished files and the number of all files.
+            metadata: a table with a row for each file; see `with_metadata`.
+            segments: a table with a row for each segment of a file; see `with_segments`.
             storage_options: options for URLs; see `StreamingAudioDataset`. The index keeps them in memory, but does not
                 save them.
 
         Raises:
-            FilesError: `files` names nothing, or a file is not under `root`.
+            FilesError: `files` names nothing, or a file is not under `root`, or a table does not fit the files.
             MissingPackageError: pyarrow is not installed.
         """
         table, found_root = build_table(
@@ -67,7 +74,74 @@ class AudioIndex:
             on_files=on_files,
             store=Store(storage_options),
         )
-        return cls(table, found_root, storage_options)
+        index = cls(table, found_root, storage_options)
+        if metadata is not None:
+            index = index.with_metadata(metadata)
+        return index if segments is None else index.with_segments(segments)
+
+    def with_metadata(self, table: str | os.PathLike[str]) -> AudioIndex:
+        """Return the index with the metadata of its files, in place of any that it has.
+
+        A file without a row in the table is left out of epochs, and reported. Of aligned files, the first of a set has
+        the row.
+
+        Args:
+            table: a CSV, JSON lines or Parquet file. A column `file_name` (or `path`, or `audio_filepath`) names the
+                file of each row, relative to the folder of the table; the other columns are the metadata.
+
+        Raises:
+            FilesError: the table cannot be read, or is about none of the files, or has two different rows for a file.
+            OptionError: its suffix is not that of a table.
+        """
+        paths = self.columns.first_paths() if isinstance(self.columns, AlignedColumns) else self.files.all_paths()
+        return self._with(with_metadata(self.table, paths, Table(table, self.store)))
+
+    def without_metadata(self) -> AudioIndex:
+        """Return the index without the metadata of its files."""
+        return self._with(without(self.table, METADATA))
+
+    def with_segments(self, table: str | os.PathLike[str]) -> AudioIndex:
+        """Return the index with segments of its files, in place of any that it has. Each is a track of its own.
+
+        Segments may overlap. One that goes past the end of its file is cut there, and reported. A file without a
+        segment gives no frames.
+
+        Args:
+            table: a table as for `with_metadata`, with a row for each segment, and columns `start` and `stop`, or
+                `offset` and `duration`, in seconds. An empty start is the start of the file; an empty stop or duration
+                is the end. The other columns are the metadata of the segment.
+
+        Raises:
+            FilesError: the table cannot be read, or is about none of the files, or a row has a place that no file has.
+            OptionError: its suffix is not that of a table, or the index has aligned files.
+        """
+        if self.names:
+            raise OptionError("segments= is not for aligned files: leave it out, or index the files on their own")
+        return self._with(with_segments(self.table, self.files, Table(table, self.store)))
+
+    def filter(self, expression: Any) -> AudioIndex:
+        """Return the index with the files, or if it has segments the segments, that an expression accepts.
+
+        A set of aligned files is accepted or not by its first file.
+
+        Args:
+            expression: an expression of `pyarrow.compute`, such as `field("seconds") > 30`. Its fields are `path` (as
+                in the index, relative to the root), `seconds`, `sample_rate` (Hz), `channels` and `format` of the file
+                or segment, and each column of the metadata. `field("metadata", "path")` gives a column of the metadata
+                that has the name of another field.
+
+        Raises:
+            OptionError: it is not an expression, or has a field that is not there, or a type that does not fit.
+            FilesNotFoundError: it accepts nothing.
+        """
+        table = kept_rows(self.table, self.columns, expression)
+        if has_nothing(table):
+            raise FilesNotFoundError(f"{self.root}: filter keeps none of {len(self.columns)} tracks: {expression}")
+        return self._with(table)
+
+    def _with(self, table: Any) -> AudioIndex:
+        """Return the index with another table."""
+        return AudioIndex(table, self.root, self.store.options)
 
     @classmethod
     def load(
@@ -89,22 +163,8 @@ class AudioIndex:
             FilesError: the file is not an index, or has another version, or its folder does not exist.
             MissingPackageError: pyarrow is not installed.
         """
-        path, store = absolute(path), Store(storage_options)
-        pa = import_pyarrow()
-        make_one = f"make one: flowmo-data index FOLDER -o {path}"
-        try:
-            table = pa.parquet.read_table(pa.BufferReader(store.read_all(path)) if is_url(path) else path)
-        except FileNotFoundError:
-            raise FilesNotFoundError(f"{path}: there is no such index; {make_one}") from None
-        except (pa.ArrowException, OSError) as error:
-            raise FilesError(f"{path}: this is not an index ({error}); delete it, and {make_one}") from error
-        metadata = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
-        if metadata.get("version") != VERSION:
-            if "version" not in metadata:
-                raise FilesError(f"{path}: it is a Parquet file, but not an index; delete it, and {make_one}")
-            was = f"{path} is an index of version {metadata['version']}, and this is flowmo_data for version {VERSION}"
-            raise IndexVersionError(f"{was}; {make_one}")
-        return cls(table, _find_root(path, metadata, root, table["path"], store), storage_options)
+        table, found_root = read_index(path, root, Store(storage_options))
+        return cls(table, found_root, storage_options)
 
     def save(self, path: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> None:
         """Write the index to a Parquet file, or to an object at a URL.
@@ -119,47 +179,53 @@ class AudioIndex:
             OptionError: its name does not end in `.parquet`.
             OSError: it cannot be written.
         """
-        path = absolute(path)
-        if not path.endswith(INDEX_SUFFIX):
-            raise OptionError(f"{path}: the name of an index must end in {INDEX_SUFFIX}")
-        metadata = {
-            "version": VERSION,
-            "root": relative(self.root, folder_of(path)),
-            "absolute_root": self.root,
-        }
-        table = self.table.replace_schema_metadata({METADATA_KEY: json.dumps(metadata).encode()})
-        if is_url(path):
-            buffer = io.BytesIO()
-            _write(table, buffer)
-            store = self.store if storage_options is None else Store(storage_options)
-            store.write(path, buffer.getvalue())
-            return
-        unfinished = f"{path}.{os.getpid()}.part"
-        try:
-            with open(unfinished, "wb") as file:
-                _write(table, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(unfinished, path)
-        finally:
-            if os.path.exists(unfinished):
-                os.unlink(unfinished)
+        store = self.store if storage_options is None else Store(storage_options)
+        write_index(self.table, self.root, path, store)
 
     def __len__(self) -> int:
-        """Return the number of files, including bad ones."""
-        return int(self.table.num_rows)
+        """Return the number of files, or of sets of aligned files, including bad ones."""
+        return len(self.columns) if self.names else int(self.table.num_rows)
 
     @cached_property
-    def columns(self) -> Columns:
-        """The columns as arrays, and the tracks that they describe."""
+    def files(self) -> Columns:
+        """The columns as arrays, file by file."""
         return Columns(self.table, self.root, self.store)
 
+    @cached_property
+    def columns(self) -> Columns | SegmentColumns | AlignedColumns:
+        """The columns as arrays, by tracks: of the segments, of the sets of aligned files, or else of the files."""
+        if self.has_segments:
+            return SegmentColumns(self.table, self.files)
+        return AlignedColumns(self.table, self.files) if SET in self.table.column_names else self.files
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of aligned files, such as "mixture" and "vocals"; empty if each file is on its own."""
+        return self.columns.names if isinstance(self.columns, AlignedColumns) else ()
+
+    def misaligned(self) -> dict[str, str]:
+        """Return the problems of aligned files with each other, by the path of the first of them."""
+        return self.columns.misaligned() if isinstance(self.columns, AlignedColumns) else {}
+
+    @property
+    def has_segments(self) -> bool:
+        """True if the index lists segments."""
+        return SEGMENTS in self.table.column_names
+
+    def metadata_types(self) -> dict[str, str]:
+        """Return the type of each column of metadata, of files and of segments, as Arrow calls it."""
+        structs = [self.table[METADATA].type] if METADATA in self.table.column_names else []
+        if self.has_segments:
+            segment = self.table[SEGMENTS].type.value_type
+            structs += [field.type for field in segment if field.name == METADATA]
+        return {field.name: str(field.type) for struct in structs for field in struct}
+
     def bad_files(self) -> dict[str, str]:
-        """Return the reason why each bad file cannot be read, by path."""
-        return {self.columns.path(index): reason for index, reason in self.columns.bad_files().items()}
+        """Return the reason why each bad file cannot be read, by path; also files without a row of metadata."""
+        return {self.files.path(index): reason for index, reason in self.files.left_out().items()}
 
     def without(self, paths: Collection[str]) -> AudioIndex:
-        """Return the index without some files.
+        """Return the index without some files, and without those that are aligned with them.
 
         Args:
             paths: absolute paths; paths that are not in the index are ignored.
@@ -170,52 +236,28 @@ class AudioIndex:
         if isinstance(paths, str):
             raise OptionError(f"paths={paths!r}: give a list of paths, not one")
         names = self.table["path"].to_pylist()
-        kept = [index for index, name in enumerate(names) if joined(self.root, name) not in paths]
-        warn_if_nothing_is_excluded(paths, len(self) - len(kept))
-        if not kept:
+        sets = self.table[SET].to_pylist() if self.names else range(len(names))
+        dropped = {each for each, name in zip(sets, names, strict=True) if joined(self.root, name) in paths}
+        kept = [row for row, each in enumerate(sets) if each not in dropped]
+        warn_if_nothing_is_excluded(paths, len(dropped))
+        table = self.table.take(import_pyarrow().array(kept, import_pyarrow().int64())).combine_chunks()
+        if has_nothing(table):
             raise FilesNotFoundError(f"{self.root}: all {len(self)} files of the index are excluded")
-        table = self.table.take(import_pyarrow().array(kept)).combine_chunks()
-        return AudioIndex(table, self.root, self.store.options)
+        return self._with(table)
 
     @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits that are different for other files, or files of other lengths."""
         digest = blake2b("\0".join(self.table["path"].to_pylist()).encode(), digest_size=8)
         digest.update(self.table["num_samples"].to_numpy().tobytes())
+        if self.names:
+            digest.update("\0".join(self.names).encode() + self.table[SET].to_numpy().tobytes())
+        if not self.files.has_metadata.all():
+            digest.update(self.files.has_metadata.tobytes())
+        if isinstance(self.columns, SegmentColumns):
+            for values in self.columns.bounds:
+                digest.update(values.tobytes())
         return digest.hexdigest()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"table": self.table, "root": self.root, "store": self.store}
-
-
-def _write(table: Any, file: IO[bytes]) -> None:
-    import_pyarrow().parquet.write_table(
-        table,
-        file,
-        compression="zstd",
-        use_dictionary=["format", "parts.list.element.format"],
-        column_encoding={"parts.list.element.points.list.element": "DELTA_BINARY_PACKED"},
-    )
-
-
-def _find_root(
-    path: str, metadata: dict[str, str], root: str | os.PathLike[str] | None, names: Any, store: Store
-) -> str:
-    """Return the first possible folder that contains some of the files."""
-    samples = [names[place].as_py() for place in sorted({0, len(names) // 2, len(names) - 1}) if len(names)]
-    candidates = [resolved(metadata["root"], folder_of(path)), metadata["absolute_root"]]
-    if root is not None:
-        candidates = [absolute(root)]
-    if len(set(candidates)) == 1 and is_url(candidates[0]):
-        return candidates[0]  # there is no choice, and asking the store takes time
-    for candidate in candidates:
-        exists = store.exists if is_url(candidate) else os.path.exists
-        if any(exists(joined(candidate, sample)) for sample in samples):
-            return candidate
-    for candidate in reversed(candidates):
-        if is_url(candidate) or os.path.isdir(candidate):  # its files may be gone: reading them reports that
-            return candidate
-    raise FilesNotFoundError(
-        f"{path}: its files are not where they were (looked in {' and '.join(dict.fromkeys(candidates))}); "
-        f"give their folder: AudioIndex.load({path!r}, root=FOLDER), or run flowmo-data index again"
-    )

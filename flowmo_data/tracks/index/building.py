@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from flowmo_data.errors import AudioFileError, FilesError
 from flowmo_data.runtime.processes import process_map
 from flowmo_data.runtime.threads import ordered_map
-from flowmo_data.sources import Files, Store, find_sources, is_url
+from flowmo_data.sources import AlignedFiles, AlignedSources, Files, Sources, Store, find_aligned, find_sources, is_url
 from flowmo_data.sources.paths import absolute, common_folder, name_below
-from flowmo_data.tracks.index.describing import describe
+from flowmo_data.tracks.aligned import SO_SKIPPED
+from flowmo_data.tracks.index.aligned_columns import NAME, SET
+from flowmo_data.tracks.index.describing import NOTHING, as_text, describe
 from flowmo_data.tracks.index.schema import import_pyarrow, schema
 
 _FILES_AT_A_TIME = 32
@@ -27,7 +30,7 @@ Named = tuple[str, str]
 
 
 def build_table(
-    files: Files,
+    files: Files | AlignedFiles,
     *,
     root: str | None,
     previous: Any | None,
@@ -35,13 +38,36 @@ def build_table(
     on_files: Callable[[int, int], None] | None,
     store: Store,
 ) -> tuple[Any, str]:
-    """Return the table of an index, sorted by path, and the root of its paths: see `AudioIndex.build`."""
+    """Return the table of an index, and the root of its paths: see `AudioIndex.build`.
+
+    It is sorted by path. The files of aligned sets are in the order of `find_aligned`.
+    """
+    if isinstance(files, Mapping):
+        aligned = find_aligned(files, store=store)
+        sources = Sources(chain(*aligned), store)
+    else:
+        aligned, sources = None, find_sources(files, store=store)
+    others = [] if aligned is None else aligned.problems
+    root = absolute(root) if root is not None else _common_root(files, [*sources, *others])
+    table = _table([(path, _name(path, root)) for path in sources], previous, num_workers, on_files, store)
+    return (table if aligned is None else _in_sets(table, aligned, root)), root
+
+
+def _table(
+    named: Sequence[Named],
+    previous: Any | None,
+    num_workers: int,
+    on_files: Callable[[int, int], None] | None,
+    store: Store,
+) -> Any:
+    """Return the rows of files, sorted by path."""
     pa = import_pyarrow()
-    sources = find_sources(files, store=store)
-    root = absolute(root) if root is not None else _common_root(files, sources)
-    named = [(path, _name(path, root)) for path in sources]
+    if previous is not None:
+        previous = previous.select(schema().names)
     known, unknown = _divide(named, previous, store)
-    tables = [schema().empty_table(), *([previous.take(pa.array(known, pa.int64()))] if previous is not None else [])]
+    tables = [schema().empty_table()]
+    if previous is not None:
+        tables.append(previous.take(pa.array(known, pa.int64())))
     done = len(known)
     if on_files is not None:
         on_files(done, len(named))
@@ -51,7 +77,27 @@ def build_table(
         done += len(table)
         if on_files is not None:
             on_files(done, len(named))
-    return pa.concat_tables(table.cast(schema()) for table in tables).sort_by("path").combine_chunks(), root
+    return pa.concat_tables(table.cast(schema()) for table in tables).sort_by("path").combine_chunks()
+
+
+def _in_sets(table: Any, aligned: AlignedSources, root: str) -> Any:
+    """Return the rows in the order of the sets, with the name and the set of each; incomplete sets are bad files."""
+    pa = import_pyarrow()
+    places = {name: place for place, name in enumerate(table["path"].to_pylist())}
+    order = [places[as_text(_name(path, root))] for paths in aligned for path in paths]
+    whole = table.take(pa.array(order, pa.int64()))
+    errors = [error and f"{error}; {SO_SKIPPED}" for error in whole["error"].to_pylist()]
+    whole = whole.set_column(whole.schema.get_field_index("error"), "error", pa.array(errors, pa.string()))
+    incomplete = [
+        {**NOTHING, "path": as_text(_name(path, root)), "error": as_text(reason)}
+        for path, reason in aligned.problems.items()
+    ]
+    rows = pa.concat_tables([whole, pa.Table.from_pylist(incomplete, schema=schema())])
+    names = [*aligned.names] * len(aligned) + [None] * len(incomplete)
+    numbers = [each for each in range(len(aligned)) for _ in aligned.names]
+    numbers += range(len(aligned), len(aligned) + len(incomplete))
+    rows = rows.append_column(NAME, pa.array(names, pa.string())).append_column(SET, pa.array(numbers, pa.int64()))
+    return rows.combine_chunks()
 
 
 def _described(groups: list[list[Named]], num_workers: int, store: Store) -> Iterator[Any]:
@@ -100,7 +146,7 @@ def _stamp(path: str, store: Store) -> list[int] | None:
     return [status.st_size, status.st_mtime_ns]
 
 
-def _common_root(files: Files, sources: Sequence[str]) -> str:
+def _common_root(files: Files | AlignedFiles, sources: Sequence[str]) -> str:
     if isinstance(files, (str, os.PathLike)) and os.path.isdir(files):
         return os.path.abspath(files)
     if isinstance(files, str) and is_url(files) and all(name_below(path, absolute(files)) for path in sources):

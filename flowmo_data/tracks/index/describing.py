@@ -36,7 +36,7 @@ def describe(path: str, name: str, store: Store | None = None) -> dict[str, Any]
     try:
         os.fsencode(name).decode()
     except UnicodeDecodeError:
-        return {**NOTHING, "path": _as_text(name), "error": "its name is not UTF-8; rename it to have it indexed"}
+        return {**NOTHING, "path": as_text(name), "error": "its name is not UTF-8; rename it to have it indexed"}
     row = {**NOTHING, "path": name}
     try:
         source = held_whole(source_at(path, store))
@@ -44,14 +44,14 @@ def describe(path: str, name: str, store: Store | None = None) -> dict[str, Any]
         track = open_track(source)
         parts = [_part_row(part) for part in track.parts]
     except AudioFileError as error:
-        return {**row, "error": _as_text(error.reason)}
+        return {**row, "error": as_text(error.reason)}
     first = {key: parts[0][key] for key in ("format", "sample_rate", "channels", "delay")}
     num_samples = sum(part["num_samples"] for part in parts)
-    damage = {"damage": _as_text(track.damage) or None, "losses": [loss._asdict() for loss in track.losses]}
+    damage = {"damage": as_text(track.damage) or None, "losses": [loss._asdict() for loss in track.losses]}
     return {**row, **first, "num_samples": num_samples, **damage, "parts": parts}
 
 
-def _as_text(words: str) -> str:
+def as_text(words: str) -> str:
     """Return a text, with a path in it, as valid UTF-8: other bytes are escaped."""
     return os.fsencode(words).decode(errors="backslashreplace")
 

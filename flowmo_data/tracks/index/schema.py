@@ -5,10 +5,12 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from flowmo_data.runtime.extras import import_extra
+from flowmo_data.sources import rows
 
-VERSION = 3
+VERSION = 4
 METADATA_KEY = b"flowmo_data.index"
+METADATA, SEGMENTS = "metadata", "segments"
+"""columns that an index has only if such were joined: the types of metadata are those of the user's table"""
 
 
 def import_pyarrow() -> Any:
@@ -17,13 +19,12 @@ def import_pyarrow() -> Any:
     Raises:
         MissingPackageError: it is not installed.
     """
-    import_extra("pyarrow.parquet", user="an index")
-    return import_extra("pyarrow", user="an index")
+    return rows.import_pyarrow("an index")
 
 
 @cache
 def schema() -> Any:
-    """Return the columns of an index."""
+    """Return the columns that every index has."""
     pa = import_pyarrow()
     gap = pa.struct(
         [("packet", pa.int64()), ("start", pa.int64()), ("lost_bytes", pa.int64()), ("resumes", pa.int64())]

@@ -55,6 +55,7 @@ class SeekOffsets(Sequence[int]):
         self._lengths, self._read = lengths, read
         self._stretches: dict[int, list[int]] = {}
         self._block = 0, b""  # where it starts, and the bytes that were read last
+        self._loaded = 0, np.empty(0, np.uint64)  # the first packet, and the offsets that were found last
 
     def __len__(self) -> int:
         return self._num_packets
@@ -69,6 +70,9 @@ class SeekOffsets(Sequence[int]):
             return self._between(start, stop) if step == 1 else [self[i] for i in range(start, stop, step)]
         if not 0 <= index < len(self):
             raise IndexError(f"there are {len(self)} packets, none at {index}")
+        begin, offsets = self._loaded
+        if begin <= index < begin + len(offsets):
+            return int(offsets[index - begin])
         number, inside = divmod(index, PACKETS_PER_POINT)
         return self._stretch(number)[inside]
 
@@ -89,9 +93,31 @@ class SeekOffsets(Sequence[int]):
     def load(self, first: int, stop: int) -> None:
         """Find the packets `[first, stop)` with one read; `read` then gives their bytes without another."""
         begin, end = self.extent(first, stop)
-        self._block = begin, self._read(begin, end)
-        for number in self._numbers(first, stop):
-            self._stretches[number] = self._walk(number)
+        self._block, numbers = (begin, self._read(begin, end)), self._numbers(first, stop)
+        if self._gaps or not self._follow(numbers):
+            for number in numbers:
+                self._stretches[number] = self._walk(number)
+
+    def _follow(self, numbers: range) -> bool:
+        """Find the packets of all these points in one go; return whether they lead from one point to the next."""
+        begin, data = self._block
+        first, stop = numbers.start * PACKETS_PER_POINT, min(numbers.stop * PACKETS_PER_POINT, self._num_packets)
+        key = stream_key(data, 0) if len(data) >= HEADER_BYTES else 0
+        places, end = follow(data, 0, key=key, lengths=self._lengths, most=stop - first)
+        offsets = places.astype(np.uint64)
+        offsets += np.uint64(begin)
+        points = np.asarray(self._points[numbers.start : numbers.stop])
+        if begin + end != self._limit(numbers.stop - 1) or not np.array_equal(offsets[::PACKETS_PER_POINT], points):
+            return False
+        self._loaded = first, offsets
+        return True
+
+    def as_array(self, first: int, stop: int) -> npt.NDArray[np.uint64]:
+        """Return the offsets `[first, stop)`."""
+        begin, offsets = self._loaded
+        if begin <= first and stop <= begin + len(offsets):
+            return offsets[first - begin : stop - begin]
+        return np.array(self[first:stop], np.uint64)
 
     def extent(self, first: int, stop: int) -> tuple[int, int]:
         """Return the range of bytes that `load` reads."""
@@ -160,4 +186,6 @@ def offset_array(offsets: Sequence[int], first: int, stop: int) -> npt.NDArray[A
     """Return the offsets `[first, stop)` as an array of unsigned integers."""
     if isinstance(offsets, array):
         return np.frombuffer(offsets, offsets.typecode)[first:stop]
+    if isinstance(offsets, SeekOffsets):
+        return offsets.as_array(first, stop)
     return np.array(offsets[first:stop], np.uint64)

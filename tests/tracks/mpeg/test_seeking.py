@@ -58,6 +58,21 @@ def test_one_packet_costs_one_stretch(data):
         offsets[len(offsets)]
 
 
+@pytest.mark.parametrize("damaged", [False, True])
+def test_what_is_loaded_is_what_is_found_one_by_one(data, damaged):
+    if damaged:
+        at = walk_bytes(data).sections[0].offsets[100]
+        data = data[:at] + b"noise" + data[at:]
+    (section,) = walk_bytes(data).sections
+    last = section.num_packets
+    for first, stop in ((0, 1), (63, 64), (64, 65), (70, 200), (last - 1, last), (0, last)):
+        offsets = reopened(data, section)
+        offsets.load(first, stop)
+        assert offsets.as_array(first, stop).tolist() == list(section.offsets[first:stop])
+        assert [offsets[first], offsets[stop - 1]] == [section.offsets[first], section.offsets[stop - 1]]
+        assert list(offsets) == list(section.offsets)
+
+
 def test_other_bytes_are_noticed(data):
     (section,) = walk_bytes(data).sections
     longer = data[: section.offsets[70]] + b"\0" + data[section.offsets[70] : -1]
@@ -65,5 +80,7 @@ def test_other_bytes_are_noticed(data):
     assert offsets[10] == section.offsets[10]
     with pytest.raises(MovedPacketsError, match="packets 64 to 128 do not lead from byte"):
         offsets[80]
+    with pytest.raises(MovedPacketsError, match="packets 64 to 128 do not lead"):
+        reopened(data, section, longer).load(10, 150)
     with pytest.raises(MovedPacketsError, match="do not lead"):
         reopened(data, section, data[: section.offsets[70]])[80]

@@ -1,29 +1,21 @@
-"""`StreamingAudioDataModule`: the dataset for a Lightning Trainer, with checkpoints that resume exactly.
-
-A Trainer fetches one batch ahead of the batch that it works on, so the state of its loader must lag behind:
-
-Trainer                has finished      b0 b1 b2 b3
-                       works on                      b4
-                       has fetched ahead                b5
-ResumableDataLoader    its state is after               b5
-LaggingLoader          its state is after         b3
-"""
+"""`StreamingAudioDataModule`: the dataset for a Lightning Trainer, with checkpoints that resume exactly."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypedDict, Union
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypedDict, Union
 
 import torch
 from typing_extensions import Unpack
 
-from flowmo_data.datasets import StreamingAudioDataset
+from flowmo_data.datasets import MixedAudioDataset, StreamingAudioDataset
 from flowmo_data.decoding import choose_decoder
 from flowmo_data.epochs import Options
-from flowmo_data.errors import AudioFileError, MissingPackageError
+from flowmo_data.errors import AudioFileError, MissingPackageError, OptionError
+from flowmo_data.lightning.lagging import Batches, LaggingLoader, Used
 from flowmo_data.loading import ResumableDataLoader
-from flowmo_data.runtime.ranks import Ranks
+from flowmo_data.sources import Metadata
 from flowmo_data.tracks import AudioIndex
 
 try:
@@ -34,8 +26,8 @@ except ImportError as error:
         f"flowmo_data.lightning needs lightning ({error}): pip install 'flowmo_data[lightning]'"
     ) from error
 
-Files = Union[str, Sequence[str], "os.PathLike[str]", AudioIndex]
-"""A folder, a file, a glob or a sequence of these; or an index, or the path of one. See `StreamingAudioDataset`."""
+Files = Union[str, Sequence[str], "os.PathLike[str]", Mapping[str, Any], AudioIndex]
+"""A folder, a file, a glob or a sequence of these, or several by name, or an index: see `StreamingAudioDataset`."""
 
 
 class DatasetOptions(TypedDict, total=False):
@@ -56,6 +48,7 @@ class DatasetOptions(TypedDict, total=False):
     dtype: torch.dtype | str
     transform: Callable[[Any], Any] | None
     return_info: bool
+    metadata: Metadata | None
     remainder: str
     limit: int | None
     storage_options: Mapping[str, Any] | None
@@ -86,7 +79,7 @@ class StreamingAudioDataModule(LightningDataModule):
         repeat: in training, continue with the next epoch when one ends; see `StreamingAudioDataset`.
         **options: further options of `StreamingAudioDataset`, for all three sets: `sr`, `samples_per_frame`, `hop`,
             `shuffle_buffer_size`, `channels`, `seed`, `framing`, `decoder`, `decode_threads`, `exclude`, `on_error`,
-            `on_other_rate`, `dtype` (also by its name, "float16"), `transform`, `return_info`, `remainder`,
+            `on_other_rate`, `dtype` (also by its name, "float16"), `transform`, `return_info`, `metadata`, `remainder`,
             `storage_options`, `max_buffered_bytes`; `limit` not for training. A checkpoint keeps them as
             hyperparameters, except functions, files not given by path, and `storage_options`, which may be secret.
 
@@ -112,6 +105,7 @@ class StreamingAudioDataModule(LightningDataModule):
         super().__init__()
         options["dtype"] = dtype = _named(options.get("dtype", torch.float32))  # the form that checkpoints keep
         options["exclude"] = _as_text(options.get("exclude"))
+        options["metadata"] = _as_text(options.get("metadata"))
         train, val, test = _as_text(train), _as_text(val), _as_text(test)
         self._options: dict[str, Any] = {**options, "dtype": getattr(torch, dtype, dtype)}
         checked = {name: value for name, value in self._options.items() if name not in ("exclude", "storage_options")}
@@ -126,7 +120,7 @@ class StreamingAudioDataModule(LightningDataModule):
         }
         self._files = {"train": train, "val": val, "test": test}
         kept_out = ["storage_options", *(name for name, files in self._files.items() if isinstance(files, AudioIndex))]
-        kept_out += [name for name in ("transform", "on_error") if callable(options.get(name))]
+        kept_out += [name for name in ("transform", "on_error", "metadata") if callable(options.get(name))]
         self.save_hyperparameters(ignore=kept_out)
         for name in ("val", "test"):
             if self._files[name] is None:
@@ -146,13 +140,13 @@ class StreamingAudioDataModule(LightningDataModule):
             self._train.load_state_dict(state)
         return self._train
 
-    def val_dataloader(self) -> _Batches:
+    def val_dataloader(self) -> Batches:
         """Return the validation batches."""
-        return _Batches(self._loader(self._dataset("val", shuffle=False)))
+        return Batches(self._loader(self._dataset("val", shuffle=False)))
 
-    def test_dataloader(self) -> _Batches:
+    def test_dataloader(self) -> Batches:
         """Return the test batches."""
-        return _Batches(self._loader(self._dataset("test", shuffle=False)))
+        return Batches(self._loader(self._dataset("test", shuffle=False)))
 
     def _dataset(self, name: str, **options: Any) -> StreamingAudioDataset:
         files, batch_size = self._files[name], self.hparams["batch_size"]  # Lightning's batch size finder sets it there
@@ -186,112 +180,14 @@ class StreamingAudioDataModule(LightningDataModule):
         self._state = state_dict or None
 
 
-class Used(NamedTuple):
-    """The progress of a user of batches."""
-
-    batches: int
-    """batches that the user has finished, in all epochs"""
-    epoch_is_over: bool
-    """True if the user wants no more of this epoch"""
-
-
-class LaggingLoader:
-    """The batches of a loader, for a user that reports its own progress.
-
-    Each iteration is the next epoch. If no batch of the last iteration was used, the same epoch comes again. With
-    `repeat=True`, an iteration continues the endless epoch.
-
-    Without an index, when an epoch ends for one rank, it ends for all: no rank knows its number of batches in advance.
-
-    Args:
-        loader: the loader.
-        used: returns the progress of the user; None if there is no user, and a batch counts when it is handed out.
-    """
-
-    def __init__(self, loader: ResumableDataLoader, used: Callable[[], Used | None]) -> None:
-        self.loader, self._used = loader, used
-        self._used_before = 0  # at the start of the iteration
-        self._states: dict[int, dict[str, Any]] = {}  # by number of batches in the iteration
-        self._ranks = Ranks()
-
-    def __len__(self) -> int:
-        return len(self.loader)
-
-    def __iter__(self) -> Iterator[Any]:
-        start = self._reached(leaving=True)
-        if start != self.loader.next_epoch_state():
-            self.loader.load_state_dict(start)
-        used = self._used()
-        self._used_before, self._states = (used.batches, {0: start}) if used else (0, {})
-        return _ending_together(self.loader, self._remembered(iter(self.loader)), self._ranks)
-
-    def _remembered(self, batches: Iterator[Any]) -> Iterator[Any]:
-        """Yield the batches, and keep the states that may be asked for."""
-        for number, batch in enumerate(batches, 1):
-            if self._states:
-                self._states[number] = self.loader.state_dict()
-                oldest = self._batches_used(number)
-                self._states = {after: state for after, state in self._states.items() if after >= oldest}
-            yield batch
-
-    def _batches_used(self, handed_out: int) -> int:
-        """Return the number of batches of this iteration that the user has finished."""
-        return handed_out if (used := self._used()) is None else used.batches - self._used_before
-
-    def _reached(self, *, leaving: bool) -> dict[str, Any]:
-        """Return the loader's state after the used batches; after the epoch, if the user is leaving it."""
-        used = self._used()
-        if used is None or not self._states:
-            return self.loader.state_dict()
-        of_iteration = used.batches - self._used_before
-        if of_iteration and leaving and not _dataset_of(self.loader).options.repeat:
-            return self.loader.next_epoch_state()
-        return self._states[of_iteration]
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the progress of the users on all ranks. All ranks must call this."""
-        used = self._used()
-        return {"ranks": self._ranks.gather(self._reached(leaving=used is not None and used.epoch_is_over))}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Start the next iteration where `state` was taken.
-
-        Raises:
-            StateError: the state belongs to other files, options or shards.
-        """
-        rank, world_size = _dataset_of(self.loader).rank_and_world_size()
-        ranks = state["ranks"]
-        self.loader.load_state_dict(ranks[rank if len(ranks) == world_size else 0])
-        self._states = {}
-
-
-class _Batches:
-    """Batches for a Trainer to iterate over. A Trainer would rebuild a real DataLoader."""
-
-    def __init__(self, loader: ResumableDataLoader) -> None:
-        self.loader, self._ranks = loader, Ranks()
-
-    def __iter__(self) -> Iterator[Any]:
-        return _ending_together(self.loader, iter(self.loader), self._ranks)
-
-    def __len__(self) -> int:
-        return len(self.loader)
-
-
-def _ending_together(loader: ResumableDataLoader, batches: Iterator[Any], ranks: Ranks) -> Iterator[Any]:
-    """Return a loader's batches, up to the number that every rank has."""
-    return batches if _dataset_of(loader).stream.ranks_end_together else ranks.while_all_have_one(batches)
-
-
-def _dataset_of(loader: ResumableDataLoader) -> StreamingAudioDataset:
-    assert isinstance(loader.dataset, StreamingAudioDataset)
-    return loader.dataset
-
-
-def _as_text(files: Files | None) -> Any:
+def _as_text(files: Files | Metadata | None) -> Any:
     """Return files in the form that a checkpoint can keep: torch does not load paths."""
-    if files is None or isinstance(files, (str, AudioIndex)):
+    if isinstance(files, MixedAudioDataset):
+        raise OptionError("a MixedAudioDataset has files of its own: give the Trainer a ResumableDataLoader of it")
+    if files is None or isinstance(files, (str, AudioIndex)) or callable(files):
         return files
+    if isinstance(files, Mapping):
+        return {name: _as_text(each) for name, each in files.items()}
     return os.fspath(files) if isinstance(files, os.PathLike) else [os.fspath(each) for each in files]
 
 
