@@ -263,7 +263,7 @@ def test_a_state_fits_if_the_same_files_have_rows(files, table, from_index):
 
 def test_indexing_again_reads_the_table_and_no_file(files, table, monkeypatch):
     index = AudioIndex.build(files, metadata=table)
-    monkeypatch.setattr("flowmo_data.tracks.index.building.describe_all", None)
+    monkeypatch.setattr("flowmo_data.tracks.index.building.describe", None)
     again = AudioIndex.build(files, previous=index, metadata=write_table(table, [0, 1], more=7))
     assert again.columns.metadata(1) == {"text": "one", "n": 1.0, "more": 7}
     assert list(again.bad_files()) == [str(files / f"{name(number)}.wav") for number in (2, 3)]

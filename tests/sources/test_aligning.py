@@ -1,6 +1,7 @@
 import os
 import pickle
 
+import fsspec
 import pytest
 
 from flowmo_data import FilesNotFoundError, FilesTypeError
@@ -126,3 +127,23 @@ def test_the_fingerprint_is_of_names_and_paths():
     same = pickle.loads(pickle.dumps(AlignedSources(("x", "y"), sets, {"/z": "no"})))
     assert (list(same), same.problems) == (sets, {"/z": "no"})
     assert same.fingerprint == AlignedSources(("x", "y"), sets, {}).fingerprint
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"mix": "memory://aligning/songs/*/mix.mp3", "bass": "memory://aligning/songs/*/bass.wav"},
+        {"mix": "memory://aligning/mix/", "bass": ["memory://aligning/bass"]},
+        {"mix": "memory://aligning/mix/**/*.mp3", "bass": "memory://aligning/bass"},
+    ],
+)
+def test_urls_are_matched_as_paths_are(files):
+    memory = fsspec.filesystem("memory")
+    for song in ("one", "two"):
+        for path in (f"songs/{song}/mix.mp3", f"songs/{song}/bass.wav", f"mix/{song}/a.mp3", f"bass/{song}/a.wav"):
+            memory.pipe_file(f"/aligning/{path}", b"x")
+    try:
+        found = [[path.split("/")[-2] for path in paths] for paths in find_aligned(files)]
+    finally:
+        memory.rm("/aligning", recursive=True)
+    assert found == [["one", "one"], ["two", "two"]]

@@ -334,7 +334,7 @@ def test_other_segments_are_another_corpus_and_a_cut_part_is_only_where_needed(f
 
 def test_a_new_table_reads_no_file_again(files, monkeypatch):
     index = indexed(files, segment("a.wav", 0, 0.5))
-    monkeypatch.setattr("flowmo_data.tracks.index.building.describe_all", None)
+    monkeypatch.setattr("flowmo_data.tracks.index.building.describe", None)
     table = write_rows(files.parent / "other.jsonl", segment("b.wav", 0, 0.1), segment("b.wav", 0.2, 0.1))
     again = AudioIndex.build(files, previous=index, segments=table)
     assert [again.columns.path(number) for number in range(len(again.columns))] == [str(files / "b.wav")] * 2
