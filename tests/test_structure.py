@@ -17,7 +17,7 @@ FLOORS = [
 INSIDE = {
     "runtime": [
         "scratch", "resources", "extras", "library", "figures", "threads", "processes", "shared_log", "batch_memory",
-        "epoch_clock", "ranks",
+        "epoch_clock", "ranks", "collating",
     ],
     "sources": ["source", "excluding", "folders", "listing", "aligning", "rows", "tables", "metadata"],
     "tracks": [
