@@ -1,6 +1,7 @@
 """The examples, each run as a user runs it."""
 
 import importlib
+import json
 import os
 import re
 import signal
@@ -19,12 +20,14 @@ from flowmo_data.bench.demo import NUM_FILES, default_folder
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SCRIPTS = [
     "train_loop", "pretrain_mixture", "train_lightning", "train_ddp", "features", "benchmark_workers", "separation",
+    "captions",
 ]  # fmt: skip
 SMALL = ["--samples-per-frame", str(3 * 64 * 64), "--batch-size", "4", "--num-workers", "1"]
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 PNG = b"\x89PNG\r\n\x1a\n"
 
 has_lightning = pytest.mark.skipif(find_spec("lightning") is None, reason="lightning is not installed; it is optional")
+has_pyarrow = pytest.mark.skipif(find_spec("pyarrow") is None, reason="pyarrow is not installed; it is optional")
 has_matplotlib = pytest.mark.skipif(find_spec("matplotlib") is None, reason="the extra plot is not installed")
 
 
@@ -173,6 +176,18 @@ def test_stems_are_separated(folder, tmp_path):
     assert sorted(path.name for path in (tmp_path / "bass").iterdir()) == [f"{number:03d}.wav" for number in range(5)]
 
 
+@has_pyarrow
+def test_captions_are_followed(folder, tmp_path):
+    output = run("captions", folder, *SMALL, "--max-steps", "60", "--captions", tmp_path / "captions.jsonl")
+    ((first, last),) = losses(output)
+    assert last < 0.4 * first
+    rows = [json.loads(line) for line in (tmp_path / "captions.jsonl").read_text().splitlines()]
+    assert [Path(row["file_name"]).name for row in rows] == [f"{number}.mp3" for number in range(5)]
+    assert rows[1]["caption"] == "dark and loud"
+    right, opposite = map(float, re.search(r"loss (\S+) with the captions, (\S+) with the opposite", output).groups())
+    assert opposite > 5 * right
+
+
 def test_without_a_folder_the_demo_corpus_is_made(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -191,7 +206,8 @@ def test_what_cannot_be_read_is_said_in_a_line(tmp_path):
     nowhere, bad = tmp_path / "nowhere", tmp_path / "bad"
     bad.mkdir()
     (bad / "a.mp3").write_bytes(b"text " * 100)
-    present = [name for name in SCRIPTS if name != "train_lightning" or find_spec("lightning") is not None]
+    needs = {"train_lightning": "lightning", "captions": "pyarrow"}
+    present = [name for name in SCRIPTS if find_spec(needs.get(name, "torch")) is not None]
     missing = f"files={str(nowhere)!r}: there is no such file or folder (looked for {nowhere})"
     expected = [(start(name, nowhere), missing) for name in present]
     expected.append((start("train_loop", bad, *SMALL), "none of the 1 files can be read"))  # a worker raises it

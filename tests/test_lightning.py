@@ -425,11 +425,21 @@ def test_validation_ends_on_all_ranks_where_their_files_differ(tmp_path, num_wor
     assert "rank 1 has no batch, so no rank gets one" in done.stderr
 
 
+@pytest.mark.parametrize("name", ["train_dataloader", "val_dataloader"])
+def test_an_iterator_that_is_not_used_begins_nothing(music, name):
+    loader = getattr(StreamingAudioDataModule(music, music, **SMALL), name)()
+    for _ in range(3):
+        iter(loader)
+    assert loader.loader.dataset.next_epoch == 0
+    next(iter(loader))
+    assert loader.loader.dataset.next_epoch == 1
+
+
 def test_a_mixture_is_refused_by_the_module_and_its_loader_trains(music):
     options = {"samples_per_frame": 16_384, "shuffle_buffer_size": 8, "return_info": True}
     sets = {name: StreamingAudioDataset(music, seed=seed, **options) for seed, name in enumerate("ab")}
     mixture = MixedAudioDataset(sets, weights={"a": 1, "b": 1}, stop="never")
-    with pytest.raises(OptionError, match="a MixedAudioDataset has files of its own: give the Trainer a Resumable"):
+    with pytest.raises(OptionError, match="give the Trainer a ResumableDataLoader of the MixedAudioDataset"):
         StreamingAudioDataModule(mixture, **SMALL)
     model = Noting()
     lightning.Trainer(max_steps=4, enable_checkpointing=False, **QUIET).fit(

@@ -17,7 +17,7 @@ FLOORS = [
 INSIDE = {
     "runtime": [
         "scratch", "resources", "extras", "library", "figures", "threads", "processes", "shared_log", "batch_memory",
-        "epoch_clock", "ranks",
+        "epoch_clock", "ranks", "collating",
     ],
     "sources": [
         "source", "local_file", "paths", "retrying", "range_requests", "storage_options", "store", "remote_file",

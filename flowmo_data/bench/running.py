@@ -10,11 +10,17 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import IO, Any
 
+import flowmo_data
 from flowmo_data.bench.setups import Measurement, Setup
 from flowmo_data.errors import FlowmoDataError
 from flowmo_data.runtime import library
+
+_HOME = Path(flowmo_data.__file__).parents[1]
+"""the folder of this package: a measuring process starts there, so that it does not take another, such as a source tree
+in the user's current folder"""
 
 
 class MeasuringError(FlowmoDataError):
@@ -62,6 +68,7 @@ def measuring_process(module: str, setup: Setup) -> Iterator[MeasuringProcess]:
             stdout=subprocess.PIPE,
             stderr=said,
             text=True,
+            cwd=_HOME,
             env={**os.environ, **forced},
         ) as process,
     ):

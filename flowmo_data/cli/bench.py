@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import product
@@ -132,7 +133,7 @@ def bench(
         check_format(plot_path)
         check_writable(plot_path, "--plot")
     _check_baselines(baselines)
-    folder = folder or str(_demo_folder())
+    folder = os.path.abspath(folder) if folder else str(_demo_folder())  # other processes have other current folders
     corpus = _survey(folder, options)
     _describe(corpus, options, explanation, 0 if decoders else max(workers))
     if decoders:

@@ -17,6 +17,7 @@ from flowmo_data.decoding.batching import Item, Slot, Slots, batches
 from flowmo_data.epochs import ErrorLog, Options, Position, Progress, Report, Shard, Span, Stream
 from flowmo_data.epochs.progress import check_state
 from flowmo_data.epochs.sharding import current_shard
+from flowmo_data.runtime.collating import checked_for_trainer
 from flowmo_data.runtime.epoch_clock import EpochClock
 from flowmo_data.runtime.ranks import Place, current_rank, place_of
 from flowmo_data.runtime.threads import closed_after, ordered_map
@@ -79,8 +80,10 @@ class StreamDataset(IterableDataset[Any]):
         slots = Slots(options.batch_size, options.channels, options.samples_per_frame, options.dtype, self.stream.names)
         frames = self._emitted(progress, shard, slots, self._turn())
         if options.batch_size is None:
-            return (item for item, _ in frames)
-        return batches(frames, options.batch_size, by_slot=self._batches_by_slot)
+            items: Iterator[Any] = (item for item, _ in frames)
+        else:
+            items = batches(frames, options.batch_size, by_slot=self._batches_by_slot)
+        return checked_for_trainer(items, self, options.batch_size)
 
     def _emitted(self, progress: Progress, shard: Shard, slots: Slots, turn: int | None) -> Iterator[Item]:
         """Yield the items of an iteration, each with its slot."""

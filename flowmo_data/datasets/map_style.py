@@ -20,6 +20,7 @@ from flowmo_data.decoding.frames import FrameReader
 from flowmo_data.epochs import ErrorLog, Options, Report, open_indexed_stream
 from flowmo_data.epochs.sharding import current_shard
 from flowmo_data.errors import AudioFileError, NoReadableFileError
+from flowmo_data.runtime.collating import check_for_trainer
 from flowmo_data.runtime.epoch_clock import EpochClock
 from flowmo_data.runtime.ranks import current_rank
 from flowmo_data.runtime.threads import closed_after, ordered_map
@@ -181,9 +182,12 @@ class AudioFrameDataset(Dataset[Any]):
             with closed_after(self._stream.spans_at(places, epoch)) as spans:
                 work = zip(spans, slots, strict=True)
                 decoded = ordered_map(self._frame_reader.decoded, work, threads=threads)
-                return [self._frame_reader.finished(each, epoch) for each in decoded]
+                items = [self._frame_reader.finished(each, epoch) for each in decoded]
         finally:
             self._error_log.write_accesses(epoch)
+        for item in items[:1]:
+            check_for_trainer(item, self)
+        return items
 
     def set_epoch(self, epoch: int) -> None:
         """Make `epoch`, a whole number, the epoch of the jitter and the report, also in workers that are running.

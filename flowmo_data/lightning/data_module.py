@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict, Union
 
 import torch
+from torch.utils.data import Dataset
 from typing_extensions import Unpack
 
-from flowmo_data.datasets import MixedAudioDataset, StreamingAudioDataset
+from flowmo_data.datasets import AudioFrameDataset, StreamingAudioDataset
 from flowmo_data.decoding import choose_decoder
 from flowmo_data.epochs import Options
 from flowmo_data.errors import AudioFileError, MissingPackageError, OptionError
@@ -182,8 +183,12 @@ class StreamingAudioDataModule(LightningDataModule):
 
 def _as_text(files: Files | Metadata | None) -> Any:
     """Return files in the form that a checkpoint can keep: torch does not load paths."""
-    if isinstance(files, MixedAudioDataset):
-        raise OptionError("a MixedAudioDataset has files of its own: give the Trainer a ResumableDataLoader of it")
+    if isinstance(files, Dataset):
+        loader = "DataLoader" if isinstance(files, AudioFrameDataset) else "ResumableDataLoader"
+        raise OptionError(
+            "the data module takes files, and makes datasets of them itself: "
+            f"give the Trainer a {loader} of the {type(files).__name__}, without a data module"
+        )
     if files is None or isinstance(files, (str, AudioIndex)) or callable(files):
         return files
     if isinstance(files, Mapping):

@@ -56,11 +56,14 @@ class LaggingLoader:
             self.loader.load_state_dict(start)
         used = self._used()
         self._used_before, self._states = (used.batches, {0: start}) if used else (0, {})
-        return _ending_together(self.loader, self._remembered(iter(self.loader)), self._ranks)
+        return _ending_together(self.loader, self._remembered(), self._ranks)
 
-    def _remembered(self, batches: Iterator[Any]) -> Iterator[Any]:
-        """Yield the batches, and keep the states that may be asked for."""
-        for number, batch in enumerate(batches, 1):
+    def _remembered(self) -> Iterator[Any]:
+        """Yield the batches, and keep the states that may be asked for.
+
+        Nothing begins before the first batch: Trainers also call `iter` only to see whether they can.
+        """
+        for number, batch in enumerate(self.loader, 1):
             if self._states:
                 self._states[number] = self.loader.state_dict()
                 least = self._batches_used(number)
@@ -105,7 +108,8 @@ class Batches:
         self.loader, self._ranks = loader, Ranks()
 
     def __iter__(self) -> Iterator[Any]:
-        return _ending_together(self.loader, iter(self.loader), self._ranks)
+        # nothing begins before the first batch, as above
+        yield from _ending_together(self.loader, iter(self.loader), self._ranks)
 
     def __len__(self) -> int:
         return len(self.loader)

@@ -115,8 +115,8 @@ class BatchMemory:
                 _, block = self._in_use.pop(id(self._gone.popleft()))
                 self._blocks[block.capacity, block.descriptor >= 0].append(block)
             blocks = self._blocks.setdefault((capacity, shared), [])
-            for index, block in enumerate(blocks):
-                if block.is_free:
+            for index in reversed(range(len(blocks))):  # the last one used may still be in the processor's caches
+                if blocks[index].is_free:
                     return blocks.pop(index)
         return None
 

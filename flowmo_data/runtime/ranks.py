@@ -69,8 +69,8 @@ def place_of(dataset: Dataset[Any], rank: int | None = None, world_size: int | N
 
 def _taken_from_outside(dataset: Dataset[Any]) -> int:
     """Return the items that a sharding around the dataset takes at a time; 0 if there is none."""
-    loader = _running_accelerate_loader()
-    if loader is not None and _holds(loader.dataset, dataset, set()):
+    loader = accelerate_loader_of(dataset)
+    if loader is not None:
         return _taken_by_shard(loader.dataset) or loader.batch_size or 1
     worker = get_worker_info()
     if worker is not None and _taken_by_shard(worker.dataset) and _holds(worker.dataset, dataset, set()):
@@ -78,13 +78,15 @@ def _taken_from_outside(dataset: Dataset[Any]) -> int:
     return 0
 
 
-def _running_accelerate_loader() -> Any | None:
-    """Return the loader that Accelerate has prepared and now iterates over; forked workers inherit it."""
+def accelerate_loader_of(dataset: Dataset[Any]) -> Any | None:
+    """Return the loader of a dataset that Accelerate has prepared and now iterates over; forked workers inherit it."""
     state, loaders = sys.modules.get("accelerate.state"), sys.modules.get("accelerate.data_loader")
     if state is None or loaders is None:
         return None
     loader = state.GradientState().active_dataloader
-    return loader if isinstance(loader, (loaders.DataLoaderShard, loaders.DataLoaderDispatcher)) else None
+    if not isinstance(loader, (loaders.DataLoaderShard, loaders.DataLoaderDispatcher)):
+        return None
+    return loader if _holds(loader.dataset, dataset, set()) else None
 
 
 def _taken_by_shard(dataset: Any) -> int:

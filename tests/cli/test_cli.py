@@ -63,9 +63,12 @@ def test_files_that_cannot_be_read_are_said(tmp_path):
     assert "none of 1 file can be read" in result.output
 
 
-def test_bench_prints_one_table(tmp_path):
+def test_bench_prints_one_table(tmp_path, monkeypatch):
     for index in range(2):
         make_mp3(tmp_path / f"{index}.mp3", 60_000, seed=index)
+    (tmp_path / "flowmo_data").mkdir()
+    (tmp_path / "flowmo_data/__init__.py").write_text("raise AssertionError('another package')")  # a source tree, say
+    monkeypatch.chdir(tmp_path)
     options = [
         "--workers",
         "0",
@@ -80,7 +83,7 @@ def test_bench_prints_one_table(tmp_path):
         "4",
     ]
     written = ["--repeats", "1", "--json", tmp_path / "out.json", "--plot", tmp_path / "out.png"]
-    result = run("bench", tmp_path, *options, *written)
+    result = run("bench", ".", *options, *written)
     assert result.exit_code == 0, result.output
     first_columns = [line[:14].strip() for line in result.output.splitlines()]
     assert first_columns.count("flowmo_data") == 4

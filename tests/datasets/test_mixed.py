@@ -367,7 +367,7 @@ def test_torchdatas_loader_resumes_too(corpus, files, num_workers):
     assert resumed.dataset.weights == WEIGHTS
 
 
-@pytest.mark.parametrize("context", ["spawn", "forkserver"])
+@pytest.mark.parametrize("context", [pytest.param("spawn", marks=pytest.mark.slow), "forkserver"])
 def test_workers_of_every_kind(corpus, context):
     loader = load(corpus, 2, loader={"multiprocessing_context": context}, part={"decode_threads": 2})
     assert lists(loader) == lists(load(corpus))

@@ -521,7 +521,9 @@ def train_as_rank(rank, dataset, folder, num_workers, context):
     torch.distributed.destroy_process_group()
 
 
-@pytest.mark.parametrize(("num_workers", "context"), [(0, None), (2, "fork"), (2, "spawn")])
+@pytest.mark.parametrize(
+    ("num_workers", "context"), [(0, None), (2, "fork"), pytest.param(2, "spawn", marks=pytest.mark.slow)]
+)
 def test_ranks_spawned_with_a_dataset_share_its_files_and_not_its_epochs(ramps, tmp_path, num_workers, context):
     folder, total = ramps
     torch.multiprocessing.spawn(train_as_rank, (make(folder), str(tmp_path), num_workers, context), nprocs=2)
@@ -562,7 +564,7 @@ class Shard(torch.utils.data.IterableDataset):
         return (frame for place, frame in enumerate(self.dataset) if place // 2 % 2 == self.process_index)
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn"])
+@pytest.mark.parametrize("context", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_workers_notice_a_sharding_around_their_dataset(ramps, monkeypatch, context):
     folder, num_samples = ramps
     monkeypatch.setenv("WORLD_SIZE", "2")

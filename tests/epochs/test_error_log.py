@@ -62,7 +62,7 @@ def test_one_process_reports_each_epoch(folder):
     check(dataset.report(0), 0)
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn"])
+@pytest.mark.parametrize("context", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_workers_report_to_the_main_process(folder, context):
     dataset = make(folder)
     loader = DataLoader(dataset, batch_size=2, num_workers=2, persistent_workers=True, multiprocessing_context=context)
@@ -164,7 +164,9 @@ class Noting:
             raise error
 
 
-@pytest.mark.parametrize(("num_workers", "context"), [(0, None), (2, "fork"), (2, "spawn")])
+@pytest.mark.parametrize(
+    ("num_workers", "context"), [(0, None), (2, "fork"), pytest.param(2, "spawn", marks=pytest.mark.slow)]
+)
 def test_a_function_is_told_of_each_bad_file_once(folder, tmp_path, num_workers, context):
     noting = Noting(tmp_path / "noted")
     dataset = make(folder, on_error=noting)
