@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import product
@@ -37,6 +36,7 @@ from flowmo_data.runtime.extras import import_extra
 from flowmo_data.runtime.figures import check_format
 from flowmo_data.runtime.processes import num_cores
 from flowmo_data.sources import Store, find_sources, is_url
+from flowmo_data.sources.paths import absolute
 
 _SAMPLE_RATE = 44_100
 _DEMO_RUNS: dict[str, Any] = {"workers": (0, 2), "warmup": 2, "batches": 10, "repeats": 2}
@@ -133,7 +133,7 @@ def bench(
         check_format(plot_path)
         check_writable(plot_path, "--plot")
     _check_baselines(baselines)
-    folder = os.path.abspath(folder) if folder else str(_demo_folder())  # other processes have other current folders
+    folder = absolute(folder) if folder else str(_demo_folder())  # other processes have other current folders
     corpus = _survey(folder, options)
     _describe(corpus, options, explanation, 0 if decoders else max(workers))
     if decoders:

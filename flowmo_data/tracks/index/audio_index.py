@@ -86,8 +86,8 @@ class AudioIndex:
         the row.
 
         Args:
-            table: a CSV, JSON lines or Parquet file. A column `file_name` (or `path`, or `audio_filepath`) names the
-                file of each row, relative to the folder of the table; the other columns are the metadata.
+            table: a CSV, JSON lines or Parquet file, or its URL. A column `file_name` (or `path`, or `audio_filepath`)
+                names the file of each row, relative to the folder of the table; the other columns are the metadata.
 
         Raises:
             FilesError: the table cannot be read, or is about none of the files, or has two different rows for a file.
