@@ -202,6 +202,13 @@ ROWS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def no_folder_of_tests(monkeypatch):
+    """Hide tests/datasets, which transformers takes for the package of that name."""
+    own = Path(__file__).parent
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if Path(path).resolve() != own])
+
+
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
     """What `files` can be, by name, and the folder of the table."""
@@ -397,7 +404,6 @@ def accelerate(row, corpus):
 
 def trained(dataset, folder, *, max_steps, collate=None, batch_size=BATCH):
     """The batches that a model got from transformers' Trainer."""
-    sys.path = [path for path in sys.path if Path(path).resolve() != Path(__file__).parent]  # datasets/ is no package
     from transformers import Trainer, TrainingArguments
 
     class Noting(torch.nn.Module):
