@@ -107,7 +107,7 @@ class RemoteFile:
 
     def open(self) -> OpenedSource:
         """See `Source.open`."""
-        return OpenedSource(self.read, self.stamp.size)
+        return OpenedSource(self.read)
 
     def check_unchanged(self) -> None:
         """See `Source.check_unchanged`. Every read has checked it."""

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from flowmo_data.errors import AudioFileError
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +46,7 @@ class Source(Protocol):
         """Get bytes ahead of their use, if that saves time, and keep them for `read`. A failure is raised by `read`."""
 
     def open(self) -> int | OpenedSource:
-        """Return a descriptor of a local file, or a file object for any other, for the caller to close.
+        """Return a descriptor of a local file, for the caller to close, or any other file with `pread`.
 
         Raises:
             AudioFileError: the file cannot be opened.
@@ -62,43 +57,16 @@ class Source(Protocol):
         """Raise `AudioFileError` if the file is gone or has changed, and reads of it have not checked that."""
 
 
-class OpenedSource(io.RawIOBase):
-    """A file that is not local, as a file object for libsndfile.
+class OpenedSource:
+    """A file that is not local, opened.
 
-    libsndfile calls it from C, where an exception would be printed and lost. So bytes that cannot be read are the end
-    of the file, and whoever reads asks for `failure` afterwards.
+    libsndfile asks for its bytes from C, where an exception would be printed and lost. So bytes that cannot be read are
+    the end of the file, and whoever reads asks for `failure` afterwards.
     """
 
-    def __init__(self, read: Callable[[int, int], bytes], size: int) -> None:
-        super().__init__()
-        self._read, self._size, self._position = read, size, 0
+    def __init__(self, read: Callable[[int, int], bytes]) -> None:
+        self._read = read
         self.failure: AudioFileError | None = None
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Move to another position, and return it."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        self._position = max(base + offset, 0)
-        return self._position
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
-        """Read the next bytes; return their number, 0 at the end or after a failure."""
-        out = memoryview(buffer).cast("B")
-        data = self.pread(len(out), self._position)
-        out[: len(data)] = data
-        self._position += len(data)
-        return len(data)
 
     def pread(self, count: int, offset: int, /) -> bytes:
         """Return the next bytes from an offset on, at most `count`; none at the end or after a failure."""

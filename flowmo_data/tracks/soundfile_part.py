@@ -54,8 +54,9 @@ def open_excerpt(source: Source, excerpt: Excerpt | None) -> Iterator[soundfile.
     """Open a file, or an excerpt of it. Raises as `SoundFilePart.open`."""
     file = source.open()
     if isinstance(file, OpenedSource):
+        whole = Excerpt(b"", 0, source.stamp.size)
         try:
-            with soundfile.SoundFile(file if excerpt is None else excerpt.file(file.pread)) as opened:
+            with soundfile.SoundFile((excerpt or whole).file(file.pread)) as opened:
                 yield opened
         finally:
             if file.failure is not None:
