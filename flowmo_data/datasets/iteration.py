@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from math import ceil
 from multiprocessing.context import get_spawning_popen
 from typing import Any, Protocol
 
 import torch
-from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.data import IterableDataset
 
 from flowmo_data.decoding.batching import Item, Slot, Slots, batches
 from flowmo_data.epochs import ErrorLog, Options, Position, Progress, Report, Shard, Span, Stream
@@ -19,6 +17,7 @@ from flowmo_data.epochs.progress import check_state
 from flowmo_data.epochs.sharding import current_shard
 from flowmo_data.runtime.collating import checked_for_trainer
 from flowmo_data.runtime.epoch_clock import EpochClock
+from flowmo_data.runtime.processes import freeze_in_worker
 from flowmo_data.runtime.ranks import Place, current_rank, place_of
 from flowmo_data.runtime.threads import closed_after, ordered_map
 
@@ -56,7 +55,6 @@ class StreamDataset(IterableDataset[Any]):
             Shard(*current_rank(rank, world_size))
         self._rank, self._world_size = rank, world_size
         self._clock = EpochClock()
-        self._frozen = False
         self._shard: Shard | None = None  # of the current or the last iteration
         self._progress = Progress(0, 0)
         self._start: Position | None = None  # of the next iteration; None: start of an epoch
@@ -64,9 +62,7 @@ class StreamDataset(IterableDataset[Any]):
         self._place: Place | None = None  # when it was looked up last
 
     def __iter__(self) -> Iterator[Any]:
-        if get_worker_info() is not None and not self._frozen:
-            gc.freeze()  # the collector must not touch inherited objects: that would copy their memory pages
-            self._frozen = True
+        freeze_in_worker()
         shard = current_shard(*self.rank_and_world_size())
         start, self._start = self._start, None
         if start is None:
@@ -163,21 +159,6 @@ class StreamDataset(IterableDataset[Any]):
     def _last_rank_and_world_size(self) -> tuple[int, int]:
         """Return those of the last iteration if it was sharded from outside, which cannot be seen in between."""
         return self._place[:2] if self._place and self._place.taken else self.rank_and_world_size()
-
-    def __len__(self) -> int:
-        """Return the number of frames (batches if `batch_size` is set) in an iteration on this rank. Needs an index.
-
-        It is the same in every epoch, for any number of workers.
-
-        Raises:
-            TypeError: there is no index, or no end.
-        """
-        frames = self._num_frames(*self._last_rank_and_world_size())
-        return ceil(frames / (self.options.batch_size or 1))
-
-    def _num_frames(self, rank: int, world_size: int) -> int:
-        """Return the number of frames of a rank in an epoch, or raise TypeError."""
-        raise NotImplementedError
 
     def __bool__(self) -> bool:
         return True  # even if the length is 0 or unknown

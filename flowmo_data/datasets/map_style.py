@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import operator
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.utils.data import Dataset, get_worker_info
+from torch.utils.data import Dataset
 
 from flowmo_data.decoding import choose_decoder
 from flowmo_data.decoding.batching import Slot, Slots, slots_of_a_batch
@@ -22,6 +21,7 @@ from flowmo_data.epochs.sharding import current_shard
 from flowmo_data.errors import AudioFileError, NoReadableFileError
 from flowmo_data.runtime.collating import check_for_trainer
 from flowmo_data.runtime.epoch_clock import EpochClock
+from flowmo_data.runtime.processes import freeze_in_worker
 from flowmo_data.runtime.ranks import current_rank
 from flowmo_data.runtime.threads import closed_after, ordered_map
 from flowmo_data.sources import Exclude, Metadata
@@ -123,7 +123,6 @@ class AudioFrameDataset(Dataset[Any]):
         self._frame_reader = FrameReader(self.options, self._stream, self._error_log)
         self._clock = EpochClock()
         self._rank_and_world_size: tuple[int, int] | None = None  # of the parent, in a spawned worker
-        self._frozen = False
         self._known_reported: set[int] = set()  # epochs in which the problems that the index knows were reported
         self._report_known(0)
         if not len(self):
@@ -171,9 +170,7 @@ class AudioFrameDataset(Dataset[Any]):
 
     def _items(self, places: list[int], slots: list[Slot]) -> list[Any]:
         """Return what is given for the frames at some places, each decoded into its slot."""
-        if get_worker_info() is not None and not self._frozen:
-            gc.freeze()  # the collector must not touch inherited objects: that would copy their memory pages
-            self._frozen = True
+        freeze_in_worker()
         rank, world_size = self._ranks()
         epoch = self._clock.upcoming(rank)
         self._error_log.begin_accesses(epoch, current_shard(rank, world_size))

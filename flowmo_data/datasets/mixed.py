@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from math import ceil
 from typing import Any, NamedTuple
 
 from torch.utils.data import get_worker_info
@@ -196,8 +197,17 @@ class MixedAudioDataset(StreamDataset):
         """Ask a loader for the progress of its loop when weights change; `loop` is a weak reference to a method."""
         self._follow = loop
 
-    def _num_frames(self, rank: int, world_size: int) -> int:
-        return self.stream.frames_of_a_rank(Shard(rank, world_size), self.next_epoch, self._turn())
+    def __len__(self) -> int:
+        """Return the number of frames (batches if `batch_size` is set) in an iteration on this rank. Needs indexes.
+
+        It is the same in every epoch until the weights change, for any number of workers.
+
+        Raises:
+            TypeError: a set has no index, or no end.
+        """
+        shard = Shard(*self._last_rank_and_world_size())
+        frames = self.stream.frames_of_a_rank(shard, self.next_epoch, self._turn())
+        return ceil(frames / (self.options.batch_size or 1))
 
     def _after(self, progress: Progress, span: Any) -> Progress:
         return replace(progress, handed_out=progress.handed_out + 1, sets=span.sets)

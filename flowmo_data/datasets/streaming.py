@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from math import ceil
 from typing import Any
 
 import torch
@@ -143,8 +144,16 @@ class StreamingAudioDataset(StreamDataset):
             progress = self._progress = self.stream.after(progress)
             self._clock.went_on(progress.epoch, shard.rank, shard.world_size)
 
-    def _num_frames(self, rank: int, world_size: int) -> int:  # noqa: ARG002
-        return self.stream.num_frames(world_size)
+    def __len__(self) -> int:
+        """Return the number of frames (batches if `batch_size` is set) in an iteration on this rank. Needs an index.
+
+        It is the same in every epoch, for any number of workers.
+
+        Raises:
+            TypeError: there is no index, or no end.
+        """
+        _, world_size = self._last_rank_and_world_size()
+        return ceil(self.stream.num_frames(world_size) / (self.options.batch_size or 1))
 
     @property
     def frames_per_epoch(self) -> int | None:

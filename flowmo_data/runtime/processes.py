@@ -6,6 +6,7 @@ interrupt during the imports of a process ends it with a traceback. So interrupt
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -22,11 +23,23 @@ from flowmo_data.errors import ResourceError
 
 S = TypeVar("S")
 T = TypeVar("T")
+_frozen_in = 0
+"""the process that has frozen its objects"""
 
 
 def num_cores() -> int:
     """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def freeze_in_worker() -> None:
+    """In a DataLoader worker, keep the collector off the objects that it inherits: touching them copies their pages."""
+    from torch.utils.data import get_worker_info  # here: the command line uses this module, and starts without torch
+
+    global _frozen_in  # noqa: PLW0603
+    if get_worker_info() is not None and _frozen_in != os.getpid():
+        gc.freeze()
+        _frozen_in = os.getpid()
 
 
 def process_map(function: Callable[[S], T], items: Iterable[S], *, num_processes: int) -> Iterator[T]:
