@@ -8,7 +8,7 @@ import torch
 from builders import make_ramps, make_wav
 from torch.utils.data import DataLoader
 
-from flowmo_data import AllFramesRejectedError, AudioIndex, ResumableDataLoader, StateError, StreamingAudioDataset
+from flowmo_data import AllFramesRejectedError, ResumableDataLoader, StateError, StreamingAudioDataset
 
 LENGTHS = [400, 1_900, 700, 1_200, 64, 2_300]
 
@@ -18,17 +18,6 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("frames") / "ramps"
     make_ramps(folder, LENGTHS)
     return folder
-
-
-@pytest.fixture(scope="module")
-def index(folder):
-    pytest.importorskip("pyarrow", reason="the extra index is not installed")
-    return AudioIndex.build(folder)
-
-
-@pytest.fixture(params=["files", "index"])
-def files(request, folder):
-    return request.getfixturevalue("folder" if request.param == "files" else "index")
 
 
 def make(files, **options):

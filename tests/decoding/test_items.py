@@ -5,7 +5,7 @@ import torch
 from builders import make_wav
 from torch.utils.data import DataLoader
 
-from flowmo_data import AudioIndex, StreamingAudioDataset
+from flowmo_data import StreamingAudioDataset
 
 KEYS = ["audio", "path", "start", "num_valid", "num_samples", "seed"]
 
@@ -16,17 +16,6 @@ def folder(tmp_path_factory):
     for number in range(6):
         make_wav(folder / f"{number}.wav", 2_000 + 700 * number, seed=number)
     return folder
-
-
-@pytest.fixture(scope="module")
-def index(folder):
-    pytest.importorskip("pyarrow", reason="the extra index is not installed")
-    return AudioIndex.build(folder)
-
-
-@pytest.fixture(params=["files", "index"])
-def files(request, folder):
-    return request.getfixturevalue("folder" if request.param == "files" else "index")
 
 
 def make(files, **options):
