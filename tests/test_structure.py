@@ -35,9 +35,9 @@ INSIDE = {
     ],
     "epochs": [
         "options", "framing", "randomness", "shuffle_buffer", "plan", "sharding", "report", "tally", "error_log",
-        "progress", "span", "fetching", "opening", "from_files", "from_index", "stream", "mixing", "turns", "stages",
-        "mixture", "mixed_index", "mixed_files",
+        "progress", "span", "fetching", "opening", "from_files", "from_index", "stream", "mixtures",
     ],
+    "epochs/mixtures": ["mixing", "turns", "stages", "sets", "from_index", "from_files"],
     "decoding": [
         "minimp3", "libsndfile", "native", "registry", "recovery", "window", "mpeg_window", "flac_frames",
         "soundfile_window", "polyphase", "convolving", "resampling", "conditioning", "reading", "batching", "items",

@@ -15,13 +15,20 @@ from flowmo_data.decoding.frames import FrameReader
 from flowmo_data.decoding.mixed_frames import MixedReader
 from flowmo_data.epochs import Progress, Report, Shard
 from flowmo_data.epochs.from_index import IndexedStream
-from flowmo_data.epochs.mixed_files import MixedFileStream, ReachedInMixedFiles
-from flowmo_data.epochs.mixed_index import MixedIndexedStream, ReachedInMixture
-from flowmo_data.epochs.mixture import MixedStream, Mixture, checked_weights
+from flowmo_data.epochs.mixtures import (
+    MixedFileStream,
+    MixedIndexedStream,
+    MixedStream,
+    Mixture,
+    ReachedInMixedFiles,
+    ReachedInMixture,
+    Stage,
+    Stages,
+    checked_weights,
+    turn_length,
+)
 from flowmo_data.epochs.progress import Layout, Reached
 from flowmo_data.epochs.sharding import current_shard
-from flowmo_data.epochs.stages import Stage, Stages
-from flowmo_data.epochs.turns import turn_length
 from flowmo_data.errors import OptionError
 from flowmo_data.runtime.threads import AHEAD
 

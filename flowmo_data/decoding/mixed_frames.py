@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from flowmo_data.decoding.batching import Slot
 from flowmo_data.decoding.frames import Decoded, FrameReader
-from flowmo_data.epochs.mixture import MixedSpan, naming
+from flowmo_data.epochs.mixtures import MixedSpan, naming
 from flowmo_data.epochs.sharding import Shard
 from flowmo_data.errors import NoReadableFileError
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
-from flowmo_data.epochs.mixing import SetOrder, odd_part
+from flowmo_data.epochs.mixtures.mixing import SetOrder, odd_part
+from flowmo_data.epochs.mixtures.stages import Stage, Stages
 from flowmo_data.epochs.options import Options
 from flowmo_data.epochs.progress import VERSION, Progress
 from flowmo_data.epochs.sharding import Shard
 from flowmo_data.epochs.span import FrameStream, Span, Stream
-from flowmo_data.epochs.stages import Stage, Stages
 from flowmo_data.errors import AudioFileError, FlowmoDataError, OptionError, StateError
 
 BY = ("frame", "batch")

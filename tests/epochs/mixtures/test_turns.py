@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowmo_data.epochs.mixtures.turns import own_places
 from flowmo_data.epochs.sharding import Shard
-from flowmo_data.epochs.turns import own_places
 
 
 def shards(world_size, num_workers):

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from flowmo_data.epochs.mixture import MixedSpan, Mixture, naming
+from flowmo_data.epochs.mixtures.sets import MixedSpan, Mixture, naming
+from flowmo_data.epochs.mixtures.stages import Stage
 from flowmo_data.epochs.progress import Layout, Position, Progress, check_state
 from flowmo_data.epochs.sharding import Shard
 from flowmo_data.epochs.span import Span
-from flowmo_data.epochs.stages import Stage
 from flowmo_data.errors import OptionError, StateError
 
 _PASSES_APART = 1 << 32

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowmo_data.epochs.mixing import SetOrder, odd_part, shares
+from flowmo_data.epochs.mixtures.mixing import SetOrder, odd_part, shares
 
 WEIGHTS = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=7).filter(lambda weights: sum(weights) > 1e-3)
 

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple, cast
 
 from flowmo_data.epochs.fetching import FETCHED_AHEAD, with_bytes_ahead
 from flowmo_data.epochs.from_index import IndexedStream
-from flowmo_data.epochs.mixing import SetOrder
-from flowmo_data.epochs.mixture import MixedSpan, Mixture, naming
+from flowmo_data.epochs.mixtures.mixing import SetOrder
+from flowmo_data.epochs.mixtures.sets import MixedSpan, Mixture, naming
+from flowmo_data.epochs.mixtures.stages import Stage
+from flowmo_data.epochs.mixtures.turns import own_places
 from flowmo_data.epochs.progress import Layout, Position, Progress, check_state
 from flowmo_data.epochs.sharding import Shard
-from flowmo_data.epochs.stages import Stage
-from flowmo_data.epochs.turns import own_places
 from flowmo_data.errors import NoReadableFileError, OptionError
 
 _EPOCHS_APART = 1 << 32
