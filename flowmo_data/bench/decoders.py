@@ -142,13 +142,16 @@ def decoders_as_json(times: Sequence[DecoderTimes]) -> list[dict[str, Any]]:
     ]
 
 
+def nothing_to_compare(files: Sequence[str]) -> FilesError:
+    """Return the error for files without MP3."""
+    return FilesError(f"{', '.join(files)}: there is no MP3 at 44,100 Hz in it; decoders are compared on such files")
+
+
 def _serve(setup: Setup) -> None:
     """Decode a batch for every line of input, and write the seconds for a frame."""
     frames = frames_in_memory(setup, only_layer_3=True)
     if not frames:
-        raise FilesError(
-            f"{', '.join(setup.files)}: there is no MP3 at 44,100 Hz in it; decoders are compared on such files"
-        )
+        raise nothing_to_compare(setup.files)
     batches = batches_in_memory(frames, setup.batch_size)
     _write_line("ready")
     for _ in sys.stdin:

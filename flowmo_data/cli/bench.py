@@ -13,7 +13,13 @@ import click
 from click.core import ParameterSource
 
 from flowmo_data.bench.baselines import check_torchcodec, own_decoder
-from flowmo_data.bench.decoders import compare_decoders, decoder_setups, decoders_as_json, decoders_table
+from flowmo_data.bench.decoders import (
+    compare_decoders,
+    decoder_setups,
+    decoders_as_json,
+    decoders_table,
+    nothing_to_compare,
+)
 from flowmo_data.bench.demo import NUM_FILES, default_folder, make_demo
 from flowmo_data.bench.plotting import draw
 from flowmo_data.bench.reporting import Result, as_json, machine, recommendation, results_table
@@ -137,6 +143,8 @@ def bench(
     corpus = _survey(folder, options)
     _describe(corpus, options, explanation, 0 if decoders else max(workers))
     if decoders:
+        if not corpus.num_layer_3:
+            raise nothing_to_compare([folder])
         report = _compare_decoders(decoder_setups(files=(folder,), **options), repeats, corpus)
     else:
         loaders = ("flowmo_data", "flowmo_data batches", *("flowmo_data map-style",) * map_style)
