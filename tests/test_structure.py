@@ -20,8 +20,9 @@ INSIDE = {
         "epoch_clock", "ranks", "collating",
     ],
     "sources": [
-        "source", "local_file", "paths", "retrying", "range_requests", "storage_options", "store", "remote_file",
-        "opening", "excluding", "folders", "listing", "aligning", "rows", "tables", "metadata",
+        "source", "local_file", "member_paths", "paths", "tar_headers", "tar_tables", "retrying", "range_requests",
+        "storage_options", "store", "tar_member", "remote_file", "tars", "opening", "sidecars", "braces", "excluding",
+        "folders", "tar_listing", "listing", "aligning", "rows", "tables", "metadata",
     ],
     "tracks": [
         "mpeg", "mpeg_in_wav", "excerpt", "chunks", "wav", "big_endian", "flac_headers", "flac", "ogg_pages", "ogg",

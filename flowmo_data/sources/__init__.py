@@ -5,8 +5,8 @@ from flowmo_data.sources.excluding import Exclude, excluded_paths
 from flowmo_data.sources.listing import Files, Sources, find_left_out, find_sources
 from flowmo_data.sources.local_file import LocalFile, file_error
 from flowmo_data.sources.metadata import FileMetadata, Metadata
-from flowmo_data.sources.opening import held_whole, indexed_source, source_at
-from flowmo_data.sources.paths import is_url
+from flowmo_data.sources.opening import held_whole, indexed_source, offset_of, source_at
+from flowmo_data.sources.paths import is_remote, is_url
 from flowmo_data.sources.remote_file import RemoteFile
 from flowmo_data.sources.source import OpenedSource, Source, Stamp
 from flowmo_data.sources.store import Store
@@ -32,7 +32,9 @@ __all__ = [
     "find_sources",
     "held_whole",
     "indexed_source",
+    "is_remote",
     "is_url",
+    "offset_of",
     "source_at",
     "summary_of_problems",
 ]

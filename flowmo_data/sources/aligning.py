@@ -20,9 +20,19 @@ from typing import overload
 
 from flowmo_data.errors import FilesNotFoundError, FilesTypeError, shown
 from flowmo_data.sources.excluding import warn_if_nothing_is_excluded
-from flowmo_data.sources.listing import Files, Sources, entries_of, files_of_entry, warn_of_left_out
+from flowmo_data.sources.listing import (
+    Files,
+    Sources,
+    entries_of,
+    files_of_entry,
+    is_excluded,
+    named_by,
+    warn_of_left_out,
+)
+from flowmo_data.sources.member_paths import file_of, is_member, is_tar, split_member
 from flowmo_data.sources.paths import absolute, is_url, split_url
 from flowmo_data.sources.store import Store
+from flowmo_data.sources.tar_listing import with_members
 
 _EXAMPLES = 3
 
@@ -94,7 +104,7 @@ def find_aligned(files: AlignedFiles, *, excluded: Collection[str] = (), store: 
     sets, problems, num_excluded = [], {}, 0
     for key in sorted(set().union(*found.values()), key=os.fsencode):
         all_paths = {name: paths.get(key, []) for name, paths in found.items()}
-        paths = {name: [path for path in each if path not in excluded] for name, each in all_paths.items()}
+        paths = {name: [path for path in each if not is_excluded(path, excluded)] for name, each in all_paths.items()}
         num_excluded += sum(map(len, all_paths.values())) - sum(map(len, paths.values()))
         if any(all_paths[name] and not each for name, each in paths.items()):
             continue
@@ -139,11 +149,15 @@ def _by_key(files: Files, left_out: dict[str, str], store: Store) -> dict[str, l
 def _with_keys(entry: object, left_out: dict[str, str], store: Store) -> Iterator[tuple[str, str]]:
     """Yield the files of an entry, each with the name of the set that it belongs to."""
     found: tuple[str, list[str]] | None = None
-    for path in files_of_entry(entry, left_out, store):
-        inner = split_url(path).path if is_url(path) else path
+    files = files_of_entry(entry, left_out, store)
+    for path in with_members(files, left_out, store, named=named_by([entry])):
+        file = file_of(path)
+        inner = split_url(file).path if is_url(file) else file
         if found is None:
             assert isinstance(entry, (str, os.PathLike))
-            found = _base_of_url(absolute(entry), inner) if is_url(path) else _base(os.fspath(entry))
+            found = _base_of_url(absolute(entry), inner) if is_url(file) else _base(os.fspath(entry))
+        if is_member(path):  # a tar is like a folder
+            inner = f"{inner}/{split_member(path)[0]}"
         base, fixed = found
         parts = inner.removeprefix(base).lstrip(os.sep).split(os.sep)
         places = range(len(parts) - len(fixed), -1, -1) if fixed else ()
@@ -157,6 +171,8 @@ def _with_keys(entry: object, left_out: dict[str, str], store: Store) -> Iterato
 def _base(entry: str) -> tuple[str, list[str]]:
     """Return the folder that names are relative to, and the parts of a glob that come after all wildcards."""
     absolute = os.path.abspath(entry)
+    if os.path.isfile(absolute) and is_tar(absolute):
+        return absolute, []
     if os.path.isfile(absolute):
         return os.path.dirname(absolute), []
     if os.path.isdir(absolute):
@@ -168,6 +184,8 @@ def _base(entry: str) -> tuple[str, list[str]]:
 def _base_of_url(url: str, found: str) -> tuple[str, list[str]]:
     """Return the same for a URL, as paths inside of its file system. `found` is the path of a file that it names."""
     inner = split_url(url).path
+    if found == inner and is_tar(url):
+        return inner, []
     if found == inner:
         return posixpath.dirname(inner), []
     if not inner or found.startswith(f"{inner}/"):

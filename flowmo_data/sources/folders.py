@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 
 from flowmo_data.errors import FilesError, counted, shown
 from flowmo_data.runtime.resources import SHORT_OF, out_of
+from flowmo_data.sources.member_paths import TAR_SUFFIX, name_of
+from flowmo_data.sources.tar_headers import compressed
 
 AUDIO_SUFFIXES = (
     ".mp3", ".mp2", ".mp1", ".mpga", ".wav", ".wave", ".w64", ".rf64", ".flac", ".ogg", ".oga", ".opus",
@@ -22,13 +24,19 @@ UNREAD_SUFFIXES = (
 )  # fmt: skip
 """suffixes of files with audio that are left out of a folder, because they cannot be read"""
 
+_COMPRESSED = {
+    ".tar.gz": "gzip", ".tgz": "gzip", ".tar.bz2": "bzip2", ".tbz2": "bzip2", ".tbz": "bzip2", ".tar.xz": "xz",
+    ".txz": "xz", ".tar.zst": "zstd", ".tzst": "zstd", ".tar.lz4": "lz4",
+}  # fmt: skip
+"""suffixes of compressed tars"""
+
 _UNREAD = "files in this format are not read; convert them, to FLAC for instance"
 _DANGLING = "it is a link that leads nowhere"
 _NO_FILE = "it is a pipe, a socket or a device, not a file"
 
 
 def walk_folder(folder: str, left_out: dict[str, str]) -> Iterator[str]:
-    """Yield the audio files under a folder. Links to folders are followed, each folder once.
+    """Yield the audio files and the tars under a folder. Links to folders are followed, each folder once.
 
     Args:
         folder: the folder.
@@ -54,7 +62,7 @@ def walk_folder(folder: str, left_out: dict[str, str]) -> Iterator[str]:
                     kind = _kind(entry)
                     if kind == "folder":
                         pending.append(entry.path)
-                    elif kind == "audio":
+                    elif kind in ("audio", "tar"):
                         yield entry.path
                     elif kind:
                         left_out[entry.path] = kind
@@ -70,7 +78,7 @@ def walk_folder(folder: str, left_out: dict[str, str]) -> Iterator[str]:
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
-    """Return "folder", "audio", the reason to leave something out that may be audio, or "" for anything else."""
+    """Return "folder", "audio", "tar", the reason to leave something out that may be audio, or "" for anything else."""
     name = entry.name.lower()
     is_audio = name.endswith(AUDIO_SUFFIXES)
     try:
@@ -86,9 +94,24 @@ def _kind(entry: os.DirEntry[str]) -> str:
 
 
 def kind_of_name(name: str) -> str:
-    """Return "audio", the reason to leave a file out that may be audio, or "" for any other, by a file's name."""
+    """Return "audio", "tar", the reason to leave a file out that may be audio, or "" for any other, by its name."""
     name = name.lower()
-    return "audio" if name.endswith(AUDIO_SUFFIXES) else _UNREAD if name.endswith(UNREAD_SUFFIXES) else ""
+    if name.endswith(AUDIO_SUFFIXES):
+        return "audio"
+    if name.endswith(UNREAD_SUFFIXES):
+        return _UNREAD
+    return "tar" if name.endswith(TAR_SUFFIX) else compression_of(name)
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a file, or a folder that it is in, has a name that starts with a dot."""
+    return any(part.startswith(".") for part in name.split("/"))
+
+
+def compression_of(name: str) -> str:
+    """Return the reason why a file is not read if it is a compressed tar, by its name; "" if it is not."""
+    found = next((how for suffix, how in _COMPRESSED.items() if name.lower().endswith(suffix)), "")
+    return compressed(found) if found else ""
 
 
 def summary(left_out: Mapping[str, str]) -> str:
@@ -101,7 +124,7 @@ def summary(left_out: Mapping[str, str]) -> str:
     others = {path: reason for path, reason in left_out.items() if reason != _UNREAD}
     parts = []
     if unread:
-        suffixes = Counter(os.path.splitext(path)[1].lower() for path in unread)
+        suffixes = Counter(os.path.splitext(name_of(path))[1].lower() for path in unread)
         numbers = ", ".join(f"{number:,} {suffix}" for suffix, number in suffixes.most_common())
         parts.append(f"{counted(len(unread), 'file')} in formats that are not read ({numbers})")
     if others:

@@ -13,17 +13,27 @@ from typing import Union, overload
 import numpy as np
 
 from flowmo_data.errors import FilesError, FilesNotFoundError, FilesTypeError
+from flowmo_data.sources.braces import expand_braces
 from flowmo_data.sources.excluding import warn_if_nothing_is_excluded
-from flowmo_data.sources.folders import AUDIO_SUFFIXES, kind_of_name, summary, walk_folder
-from flowmo_data.sources.paths import absolute, is_url, split_url
+from flowmo_data.sources.folders import (
+    AUDIO_SUFFIXES,
+    compression_of,
+    is_hidden,
+    kind_of_name,
+    summary,
+    walk_folder,
+)
+from flowmo_data.sources.member_paths import file_of, is_member, order_key
+from flowmo_data.sources.paths import absolute, is_remote, is_url, split_url
 from flowmo_data.sources.store import Entry, Store
+from flowmo_data.sources.tar_listing import members_named, with_members
 
 logger = logging.getLogger(__name__)
 
 _NO_FILE = f"no file in it ends in {', '.join(AUDIO_SUFFIXES)}"
 
 Files = Union[str, "os.PathLike[str]", Sequence[Union[str, "os.PathLike[str]"]]]
-"""A folder, a file, a glob, or a sequence of these; each a path or a URL."""
+"""A folder, a file, a tar, a glob, or a sequence of these; each a path or a URL, with braces or without."""
 
 
 class Sources(Sequence[str]):
@@ -43,6 +53,8 @@ class Sources(Sequence[str]):
         encoded = [os.fsencode(path) for path in paths]
         if not as_given:
             encoded = sorted(set(encoded))
+            if any(path.startswith(b"tar://") for path in encoded):
+                encoded.sort(key=lambda path: order_key(os.fsdecode(path)))
         self._bytes = b"".join(encoded)
         self._ends = np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)))
 
@@ -64,8 +76,8 @@ class Sources(Sequence[str]):
 
     @cached_property
     def has_urls(self) -> bool:
-        """Whether any of them is a URL."""
-        return any(is_url(self[index]) for index in range(len(self))) if b"://" in self._bytes else False
+        """Whether any of them is in a store."""
+        return any(is_remote(self[index]) for index in range(len(self))) if b"://" in self._bytes else False
 
     @cached_property
     def fingerprint(self) -> str:
@@ -79,9 +91,10 @@ def find_sources(files: Files, *, excluded: Collection[str] = (), store: Store |
     """Return all files that `files` names, sorted by path, without duplicates. Log in one line what is left out.
 
     Args:
-        files: a folder (searched at all levels for `AUDIO_SUFFIXES`, without names that start with a dot), a file
-            (with any name), a glob (`**` for all levels), or a sequence of these.
-        excluded: absolute paths to leave out.
+        files: a folder (searched at all levels for `AUDIO_SUFFIXES` and tars, without names that start with a dot), a
+            file (with any name), a tar (searched in the same way), a glob (`**` for all levels), or a sequence of
+            these. Braces are expanded, as in `shards/{0000..0127}.tar`.
+        excluded: absolute paths to leave out. That of a tar leaves out all of its members.
         store: access to URLs; None for access without options.
 
     Raises:
@@ -91,7 +104,7 @@ def find_sources(files: Files, *, excluded: Collection[str] = (), store: Store |
     left_out: dict[str, str] = {}
     store = store or Store()
     found = Sources(found_files(files, left_out, store), store)
-    sources = Sources((path for path in found if path not in excluded), store) if excluded else found
+    sources = Sources((path for path in found if not is_excluded(path, excluded)), store) if excluded else found
     warn_if_nothing_is_excluded(excluded, len(found) - len(sources))
     warn_of_left_out(left_out, excluded)
     if not len(sources):
@@ -101,14 +114,19 @@ def find_sources(files: Files, *, excluded: Collection[str] = (), store: Store |
 
 
 def warn_of_left_out(left_out: Mapping[str, str], excluded: Collection[str]) -> None:
-    """Log in one line what is left out of folders, without what the user has excluded."""
-    left_out = {path: reason for path, reason in left_out.items() if path not in excluded}
+    """Log in one line what is left out of folders and tars, without what the user has excluded."""
+    left_out = {path: reason for path, reason in left_out.items() if not is_excluded(path, excluded)}
     if left_out:
         logger.warning("left out: %s; flowmo-data check lists them", summary(left_out))
 
 
+def is_excluded(path: str, excluded: Collection[str]) -> bool:
+    """Return whether a path, or the tar of a member, is among those to leave out."""
+    return path in excluded or (is_member(path) and file_of(path) in excluded)
+
+
 def find_left_out(files: Files, *, store: Store | None = None) -> dict[str, str]:
-    """Return what `find_sources` leaves out of folders, though it may be audio: the reasons, by path."""
+    """Return what `find_sources` leaves out of folders and tars, though it may be audio: the reasons, by path."""
     left_out: dict[str, str] = {}
     for _ in found_files(files, left_out, store or Store()):
         pass
@@ -117,12 +135,18 @@ def find_left_out(files: Files, *, store: Store | None = None) -> dict[str, str]
 
 def found_files(files: Files, left_out: dict[str, str], store: Store) -> Iterator[str]:
     """Yield the absolute paths of all files that `files` names; `left_out` receives the rest, with reasons."""
-    for entry in entries_of(files):
-        yield from files_of_entry(entry, left_out, store)
+    entries = entries_of(files)
+    found = (path for entry in entries for path in files_of_entry(entry, left_out, store))
+    yield from with_members(found, left_out, store, named=named_by(entries))
 
 
-def entries_of(files: Files) -> Iterable[object]:
-    """Return the folders, files and globs that `files` lists.
+def named_by(entries: Iterable[object]) -> set[str]:
+    """Return the absolute paths that the user has named, which are not found in folders."""
+    return {absolute(entry) for entry in entries if isinstance(entry, (str, os.PathLike))}
+
+
+def entries_of(files: Files) -> list[object]:
+    """Return the folders, files and globs that `files` lists, with braces expanded.
 
     Raises:
         FilesTypeError: it lists nothing.
@@ -130,11 +154,19 @@ def entries_of(files: Files) -> Iterable[object]:
     entries = [files] if isinstance(files, (str, os.PathLike)) else files
     if not isinstance(entries, Iterable) or isinstance(entries, (bytes, dict)):
         raise FilesTypeError(_wrong_type(files))
-    return entries
+    return [each for entry in entries for each in _expanded(entry)]
+
+
+def _expanded(entry: object) -> Iterable[object]:
+    """Return the entries that one with braces stands for. A file whose name has braces is that file."""
+    path = os.fspath(entry) if isinstance(entry, (str, os.PathLike)) else b""
+    if not isinstance(path, str) or "{" not in path or (not is_url(path) and os.path.lexists(path)):
+        return (entry,)
+    return expand_braces(path)
 
 
 def files_of_entry(entry: object, left_out: dict[str, str], store: Store) -> Iterator[str]:
-    """Yield the absolute paths of the files that one entry names."""
+    """Yield the absolute paths of the files and the tars that one entry names."""
     if not isinstance(entry, (str, os.PathLike)):
         raise FilesTypeError(_wrong_type(entry))
     path = os.fspath(entry)
@@ -143,7 +175,11 @@ def files_of_entry(entry: object, left_out: dict[str, str], store: Store) -> Ite
     if not path:
         raise FilesNotFoundError("files='': an empty path; name a folder, a file or a glob ('.' is the current folder)")
     place = absolute(path)
-    if is_url(path):
+    if reason := compression_of(path):
+        raise FilesError(f"files={path!r}: {reason}")
+    if is_member(place):
+        yield from members_named(place, left_out, store)
+    elif is_url(path):
         yield from _expand_url(place, left_out, store)
     elif os.path.isfile(place):
         yield place
@@ -168,24 +204,20 @@ def _expand_url(url: str, left_out: dict[str, str], store: Store) -> Iterator[st
     elif is_folder:
         yield from _or_raise(_audio(store.below(url), left_out), url, _NO_FILE, left_out)
     elif glob.has_magic(split_url(url).path):
-        matches = (entry for entry in store.matching(url) if not _is_hidden(entry.name))
+        matches = (entry for entry in store.matching(url) if not is_hidden(entry.name))
         yield from _or_raise((entry.url for entry in matches), url, "no object matches it", left_out)
     else:
         raise FilesNotFoundError(f"files={url!r}: there is no such object or folder")
 
 
 def _audio(entries: Iterable[Entry], left_out: dict[str, str]) -> Iterator[str]:
-    """Yield the URLs of the audio below a folder, as `walk_folder` yields paths."""
+    """Yield the URLs of the audio and the tars below a folder, as `walk_folder` yields paths."""
     for entry in entries:
-        kind = "" if _is_hidden(entry.name) else kind_of_name(entry.name)
-        if kind == "audio":
+        kind = "" if is_hidden(entry.name) else kind_of_name(entry.name)
+        if kind in ("audio", "tar"):
             yield entry.url
         elif kind:
             left_out[entry.url] = kind
-
-
-def _is_hidden(name: str) -> bool:
-    return any(part.startswith(".") for part in name.split("/"))
 
 
 def _or_raise(found: Iterator[str], path: str, reason: str, left_out: Mapping[str, str]) -> Iterator[str]:

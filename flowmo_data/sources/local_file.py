@@ -1,4 +1,4 @@
-"""A closed local file, and the only place that reads its bytes."""
+"""A closed local file, and the only place that opens and reads local files."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ class LocalFile:
         Raises:
             AudioFileError: its state cannot be read.
         """
-        descriptor = _open(path)
+        descriptor = open_file(path)
         try:
             status = os.fstat(descriptor)
-            return cls(path, Stamp(status.st_size, status.st_mtime_ns, _digest(descriptor, status.st_size)))
+            return cls(path, Stamp(status.st_size, status.st_mtime_ns, digest_of(descriptor, status.st_size)))
         except OSError as error:
             raise file_error(path, error) from error
         finally:
@@ -65,7 +65,7 @@ class LocalFile:
         """
         descriptor = self.open()
         try:
-            data = _read_all(descriptor, start, min(stop, self.stamp.size))
+            data = read_range(descriptor, start, min(stop, self.stamp.size))
             self._check(descriptor)  # after the read, to notice a change during it
         except OSError as error:
             raise file_error(self.path, error) from error
@@ -85,7 +85,7 @@ class LocalFile:
             AudioFileError: the file cannot be opened.
             ResourceError: no file can be opened.
         """
-        return _open(self.path)
+        return open_file(self.path)
 
     def check_unchanged(self) -> None:
         """Raise `AudioFileError` if the file is gone or has changed."""
@@ -103,13 +103,13 @@ class LocalFile:
         is_as_long = status.st_size == self.stamp.size
         if is_as_long and status.st_mtime_ns == self.stamp.mtime_ns:
             return
-        if is_as_long and _digest(descriptor, status.st_size) == self.stamp.digest:
+        if is_as_long and digest_of(descriptor, status.st_size) == self.stamp.digest:
             return
         now = Stamp(status.st_size, status.st_mtime_ns, 0)
         raise changed(self.path, self.stamp, now, indexed=self.indexed)
 
 
-def _open(path: str) -> int:
+def open_file(path: str) -> int:
     """Return a descriptor of the file at `path`, for the caller to close. It never waits, not even for a pipe."""
     try:
         descriptor = os.open(path, _FLAGS)
@@ -122,15 +122,15 @@ def _open(path: str) -> int:
     return descriptor
 
 
-def _digest(descriptor: int, size: int) -> int:
-    """Return a hash of a file's first, middle and last bytes: 64 bits, signed, for a column of an index."""
+def digest_of(descriptor: int, size: int, offset: int = 0) -> int:
+    """Return a hash of the first, middle and last of `size` bytes: 64 bits, signed, for a column of an index."""
     digest = blake2b(digest_size=8)
     for start in sorted({0, max(size - _SAMPLE_BYTES, 0) // 2, max(size - _SAMPLE_BYTES, 0)}):
-        digest.update(_read_all(descriptor, start, min(start + _SAMPLE_BYTES, size)))
+        digest.update(read_range(descriptor, offset + start, offset + min(start + _SAMPLE_BYTES, size)))
     return int.from_bytes(digest.digest(), "big", signed=True)
 
 
-def _read_all(descriptor: int, start: int, stop: int) -> bytes:
+def read_range(descriptor: int, start: int, stop: int) -> bytes:
     """Return the bytes `[start, stop)`. One `pread` may give fewer than the file has, and does past 2 GB."""
     data = os.pread(descriptor, max(stop - start, 0), start)
     while start + len(data) < stop and (more := os.pread(descriptor, stop - start - len(data), start + len(data))):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, Union
@@ -11,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from flowmo_data.errors import AudioFileError, FilesError, OptionError, shown
+from flowmo_data.sources.member_paths import is_member
 from flowmo_data.sources.opening import held_whole, source_at
 from flowmo_data.sources.paths import with_suffix
 from flowmo_data.sources.rows import Rows
+from flowmo_data.sources.sidecars import sidecar_values, sidecars_of_member
 from flowmo_data.sources.store import Store
 from flowmo_data.sources.tables import Table, check_suffix
 
@@ -108,7 +109,10 @@ class CalledMetadata:
 
 
 class SidecarMetadata:
-    """The JSON object in a file beside the audio, with the same name but the suffix `.json`: a `FileMetadata`."""
+    """The JSON object in a file beside the audio, with the same name but the suffix `.json`: a `FileMetadata`.
+
+    The members of a tar have also `.txt` and `.cls`, as WebDataset has them.
+    """
 
     is_known = keys = None
 
@@ -117,18 +121,16 @@ class SidecarMetadata:
 
     def of(self, path: str) -> dict[str, Any]:
         """See `FileMetadata.of`."""
+        if is_member(path):
+            return sidecars_of_member(path, self._store)
         sidecar = with_suffix(path, ".json")
         its = f"its sidecar {os.path.basename(sidecar)}"
         try:
             source = held_whole(source_at(sidecar, self._store))
-            found = json.loads(source.read(0, source.stamp.size).decode("utf-8-sig"))
+            data = source.read(0, source.stamp.size)
         except AudioFileError as error:
             raise AudioFileError.of(path, f"{its} cannot be read: {error.reason}") from error
-        except ValueError as error:
-            raise AudioFileError.of(path, f"{its} is not JSON: {error}") from error
-        if not isinstance(found, dict):
-            raise AudioFileError.of(path, f"{its} holds {type(found).__name__}; it must be an object, as {{...}}")
-        return found
+        return sidecar_values(path, ".json", data)
 
 
 class TableMetadata:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from flowmo_data.sources.local_file import LocalFile
+from flowmo_data.sources.member_paths import is_member, split_member
 from flowmo_data.sources.paths import is_url
 from flowmo_data.sources.remote_file import RemoteFile
 from flowmo_data.sources.source import Source, Stamp
 from flowmo_data.sources.store import Store
+from flowmo_data.sources.tar_member import LocalMember, MemberStore
+from flowmo_data.sources.tars import file_at, member_at
 
 LARGEST_HELD_BYTES = 64 << 20
 """size of the largest object that is held in memory to be read once, from end to end"""
@@ -15,7 +18,7 @@ _PLAIN = Store()
 
 
 def source_at(path: str, store: Store | None = None) -> Source:
-    """Return the file at an absolute path, or the object at a URL, in its current state.
+    """Return the file at an absolute path, the object at a URL, or the member of a tar, in its current state.
 
     Args:
         path: the path or the URL.
@@ -24,7 +27,14 @@ def source_at(path: str, store: Store | None = None) -> Source:
     Raises:
         AudioFileError: its state cannot be read.
     """
-    return RemoteFile.at(path, store or _PLAIN) if is_url(path) else LocalFile.at(path)
+    return member_at(path, store or _PLAIN) if is_member(path) else file_at(path, store or _PLAIN)
+
+
+def offset_of(source: Source) -> int:
+    """Return the first byte of the member of a tar in its tar; 0 for any other file."""
+    if isinstance(source, LocalMember):
+        return source.offset
+    return source.store.offset if isinstance(source, RemoteFile) and isinstance(source.store, MemberStore) else 0
 
 
 def held_whole(source: Source) -> Source:
@@ -34,8 +44,16 @@ def held_whole(source: Source) -> Source:
     return source
 
 
-def indexed_source(path: str, stamp: Stamp, store: Store | None = None) -> Source:
-    """Return the file at `path` as an index describes it, without access to it. Args as for `source_at`."""
+def indexed_source(path: str, stamp: Stamp, store: Store | None = None, offset: int = 0) -> Source:
+    """Return the file at `path` as an index describes it, without access to it. Args as for `source_at`.
+
+    `offset` is the first byte of a member in its tar.
+    """
+    if offset:
+        tar = split_member(path)[1]
+        if not is_url(tar):
+            return LocalMember(path, tar, offset, stamp, indexed=True)
+        return RemoteFile(path, stamp, MemberStore(store or _PLAIN, tar, offset, stamp.size), indexed=True)
     if is_url(path):
         return RemoteFile(path, stamp, store or _PLAIN, indexed=True)
     return LocalFile(path, stamp, indexed=True)

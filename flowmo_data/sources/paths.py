@@ -4,6 +4,8 @@ A URL is one of fsspec, which may be a chain:
 
 simplecache::s3://bucket/music/a.mp3        zip://music/a.mp3::s3://bucket/corpus.zip
 head              path                      head  path      tail
+
+The member of a tar (`member_paths`) lies where its tar lies: relative to a folder, it is `tar://a.mp3::shards/x.tar`.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import unquote
+
+from flowmo_data.sources.member_paths import file_of, is_member, key_of, member_path, split_member
 
 _PROTOCOL = r"[a-zA-Z][a-zA-Z0-9+.-]*"
 _HEAD = re.compile(rf"(?:{_PROTOCOL}::)*{_PROTOCOL}://")
@@ -46,6 +50,15 @@ def is_url(path: str) -> bool:
     return not path.startswith(("/", _FILE)) and _HEAD.match(path) is not None
 
 
+def is_remote(path: str) -> bool:
+    """Return whether the bytes of a path come from elsewhere than a local file.
+
+    >>> is_remote("tar://a.mp3::/data/x.tar"), is_remote("tar://a.mp3::s3://bucket/x.tar"), is_remote("s3://bucket/a")
+    (False, True, True)
+    """
+    return is_url(file_of(path))
+
+
 def split_url(url: str) -> UrlParts:
     """Return the parts of a URL.
 
@@ -62,6 +75,9 @@ def split_url(url: str) -> UrlParts:
 def absolute(path: str | os.PathLike[str]) -> str:
     """Return an absolute path, without `file://`; a URL as it is, but without a slash at its end."""
     path = os.fspath(path)
+    if is_member(path):
+        name, tar = split_member(path)
+        return member_path(name.rstrip("/"), absolute(tar))
     if not is_url(path):
         return os.path.abspath(unquote(path.removeprefix(_FILE)) if path.startswith(_FILE) else path)
     head, inner, tail = split_url(path)
@@ -73,7 +89,12 @@ def joined(folder: str, name: str) -> str:
 
     >>> joined("zip://music::s3://bucket/c.zip", "a/b.mp3")
     'zip://music/a/b.mp3::s3://bucket/c.zip'
+    >>> joined("/data", "tar://a.mp3::shards/x.tar")
+    'tar://a.mp3::/data/shards/x.tar'
     """
+    if is_member(name):
+        name, tar = split_member(name)
+        return member_path(name, joined(folder, tar))
     if not is_url(folder):
         return os.path.join(folder, name)
     head, inner, tail = split_url(folder)
@@ -86,6 +107,10 @@ def name_below(path: str, folder: str) -> str | None:
     >>> name_below("s3://bucket/music/a/b.mp3", "s3://bucket/music")
     'a/b.mp3'
     """
+    if is_member(path):
+        name, tar = split_member(path)
+        below = name_below(tar, folder)
+        return None if below is None else member_path(name, below)
     before, _, after = joined(folder, "\0").partition("\0")
     if path.startswith(before) and path.endswith(after) and len(path) > len(before) + len(after):
         return path[len(before) : len(path) - len(after)]
@@ -93,7 +118,8 @@ def name_below(path: str, folder: str) -> str | None:
 
 
 def folder_of(path: str) -> str:
-    """Return the folder of a file."""
+    """Return the folder of a file; of a member of a tar, that of its tar."""
+    path = file_of(path)
     if not is_url(path):
         return os.path.dirname(path)
     head, inner, tail = split_url(path)
@@ -101,11 +127,16 @@ def folder_of(path: str) -> str:
 
 
 def with_suffix(path: str, suffix: str) -> str:
-    """Return the path of a file with another suffix.
+    """Return the path of a file with another suffix; a member's suffix begins at its first dot, as WebDataset has it.
 
     >>> with_suffix("zip://a.mp3::s3://bucket/c.zip", ".json")
     'zip://a.json::s3://bucket/c.zip'
+    >>> with_suffix("tar://song.left.mp3::/data/x.tar", ".json")
+    'tar://song.json::/data/x.tar'
     """
+    if is_member(path):
+        name, tar = split_member(path)
+        return member_path(key_of(name) + suffix, tar)
     if not is_url(path):
         return os.path.splitext(path)[0] + suffix
     head, inner, tail = split_url(path)
@@ -132,6 +163,9 @@ def common_folder(paths: Sequence[str]) -> str | None:
 
 def relative(path: str, folder: str) -> str:
     """Return a path relative to a folder, for `resolved`; the path itself if the two are in different stores."""
+    if is_member(path):
+        name, tar = split_member(path)
+        return member_path(name, relative(tar, folder))
     if not is_url(path) and not is_url(folder):
         return os.path.relpath(path, folder)
     if not is_url(path) or not is_url(folder):
@@ -144,6 +178,9 @@ def relative(path: str, folder: str) -> str:
 
 def resolved(path: str, folder: str) -> str:
     """Return the path that `relative` made relative to a folder."""
+    if is_member(path):
+        name, tar = split_member(path)
+        return member_path(name, resolved(tar, folder))
     if is_url(path) or (path.startswith("/") and is_url(folder)):
         return path
     if not is_url(folder):

@@ -1,4 +1,4 @@
-"""An object in a store, and its bytes that are held in memory."""
+"""An object in a store, or a member of a tar there, and its bytes that are held in memory."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from flowmo_data.errors import AudioFileError
 from flowmo_data.sources.source import OpenedSource, Stamp, changed
 from flowmo_data.sources.store import Store
+from flowmo_data.sources.tar_member import MemberStore
 
 _LEAST_BYTES = 1 << 16
 """a shorter read gets so many bytes, because the next one is often of the bytes behind it"""
@@ -39,13 +40,13 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """An object in a store: a `Source`."""
+    """An object in a store, or a member of a tar there: a `Source`."""
 
     path: str
     """URL"""
     stamp: Stamp
     """see `Source.stamp`"""
-    store: Store = field(repr=False, compare=False)
+    store: Store | MemberStore = field(repr=False, compare=False)
     indexed: bool = False
     """True if the object was first seen when it was indexed, and not just now"""
     held: Held = field(default_factory=Held, repr=False, compare=False)

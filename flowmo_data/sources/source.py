@@ -46,7 +46,7 @@ class Source(Protocol):
         """Get bytes ahead of their use, if that saves time, and keep them for `read`. A failure is raised by `read`."""
 
     def open(self) -> int | OpenedSource:
-        """Return a descriptor of a local file, for the caller to close, or any other file with `pread`.
+        """Return a descriptor of a local file, or any other file with `pread`; the caller closes it.
 
         Raises:
             AudioFileError: the file cannot be opened.
@@ -58,14 +58,14 @@ class Source(Protocol):
 
 
 class OpenedSource:
-    """A file that is not local, opened.
+    """A file that is not a local file of its own, opened.
 
     libsndfile asks for its bytes from C, where an exception would be printed and lost. So bytes that cannot be read are
     the end of the file, and whoever reads asks for `failure` afterwards.
     """
 
-    def __init__(self, read: Callable[[int, int], bytes]) -> None:
-        self._read = read
+    def __init__(self, read: Callable[[int, int], bytes], close: Callable[[], None] = lambda: None) -> None:
+        self._read, self.close = read, close
         self.failure: AudioFileError | None = None
 
     def pread(self, count: int, offset: int, /) -> bytes:

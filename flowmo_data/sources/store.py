@@ -18,6 +18,7 @@ from flowmo_data.sources.range_requests import S3Ranges, get_range
 from flowmo_data.sources.retrying import CutOffError, is_missing, retried
 from flowmo_data.sources.source import Stamp
 from flowmo_data.sources.storage_options import check_storage_options, defaults, options_of
+from flowmo_data.sources.tar_tables import TarTable
 
 _IDENTITIES = (
     "ETag", "etag", "md5Hash", "md5", "content_md5", "Content-MD5", "Digest", "sha256", "checksum", "blob_id", "oid",
@@ -50,12 +51,14 @@ class Store:
         self.options = check_storage_options(options)
         self._opened: dict[tuple[int, str, str, str], Any] = {}  # by process, and by the parts of the URL
         self._ranges: dict[int, S3Ranges] = {}  # by file system; a file system is never forgotten
+        self.tar_tables: dict[str, TarTable] = {}  # tars that have been listed, local ones too, by path
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"options": self.options}
+        return {"options": self.options, "tar_tables": self.tar_tables}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["options"])  # type: ignore[misc]
+        self.tar_tables = state["tar_tables"]
 
     def stamp(self, url: str, *, patient: bool = True) -> Stamp:
         """Return the state of an object; if not `patient`, the store is asked once only.

@@ -59,6 +59,7 @@ def open_excerpt(source: Source, excerpt: Excerpt | None) -> Iterator[soundfile.
             with soundfile.SoundFile((excerpt or whole).file(file.pread)) as opened:
                 yield opened
         finally:
+            file.close()
             if file.failure is not None:
                 raise file.failure
         return

@@ -11,6 +11,7 @@ from typing import Any
 from flowmo_data.errors import FilesNotFoundError, OptionError
 from flowmo_data.sources import AlignedFiles, Files, Store
 from flowmo_data.sources.excluding import warn_if_nothing_is_excluded
+from flowmo_data.sources.listing import is_excluded
 from flowmo_data.sources.paths import joined
 from flowmo_data.sources.tables import Table
 from flowmo_data.tracks.index.aligned_columns import SET, AlignedColumns, has_nothing
@@ -237,7 +238,7 @@ class AudioIndex:
             raise OptionError(f"paths={paths!r}: give a list of paths, not one")
         names = self.table["path"].to_pylist()
         sets = self.table[SET].to_pylist() if self.names else range(len(names))
-        dropped = {each for each, name in zip(sets, names, strict=True) if joined(self.root, name) in paths}
+        dropped = {each for each, name in zip(sets, names, strict=True) if is_excluded(joined(self.root, name), paths)}
         kept = [row for row, each in enumerate(sets) if each not in dropped]
         warn_if_nothing_is_excluded(paths, len(dropped))
         table = self.table.take(import_pyarrow().array(kept, import_pyarrow().int64())).combine_chunks()

@@ -11,12 +11,24 @@ from typing import Any
 from flowmo_data.errors import AudioFileError, FilesError
 from flowmo_data.runtime.processes import process_map
 from flowmo_data.runtime.threads import ordered_map
-from flowmo_data.sources import AlignedFiles, AlignedSources, Files, Sources, Store, find_aligned, find_sources, is_url
+from flowmo_data.sources import (
+    AlignedFiles,
+    AlignedSources,
+    Files,
+    Sources,
+    Store,
+    find_aligned,
+    find_sources,
+    is_remote,
+    is_url,
+)
+from flowmo_data.sources.member_paths import is_member
 from flowmo_data.sources.paths import absolute, common_folder, name_below
+from flowmo_data.sources.tars import place_of, store_for
 from flowmo_data.tracks.aligned import SO_SKIPPED
 from flowmo_data.tracks.index.aligned_columns import NAME, SET
 from flowmo_data.tracks.index.describing import NOTHING, as_text, describe
-from flowmo_data.tracks.index.schema import import_pyarrow, schema
+from flowmo_data.tracks.index.schema import import_pyarrow, schema, sorted_by_path
 
 _FILES_AT_A_TIME = 32
 _THREADS = 8
@@ -77,7 +89,7 @@ def _table(
         done += len(table)
         if on_files is not None:
             on_files(done, len(named))
-    return pa.concat_tables(table.cast(schema()) for table in tables).sort_by("path").combine_chunks()
+    return sorted_by_path(pa.concat_tables(table.cast(schema()) for table in tables)).combine_chunks()
 
 
 def _in_sets(table: Any, aligned: AlignedSources, root: str) -> Any:
@@ -102,12 +114,19 @@ def _in_sets(table: Any, aligned: AlignedSources, root: str) -> Any:
 
 def _described(groups: list[list[Named]], num_workers: int, store: Store) -> Iterator[Any]:
     num_processes = min(num_workers, len(groups) // _GROUPS_WORTH_A_PROCESS)
-    return process_map(partial(describe_all, store=store), groups, num_processes=num_processes)
+    if not num_processes:
+        return map(partial(describe_all, store=store), groups)
+    work = [(group, store_for([path for path, _ in group], store)) for group in groups]
+    return process_map(_describe_group, work, num_processes=num_processes)
+
+
+def _describe_group(work: tuple[list[Named], Store]) -> Any:
+    return describe_all(*work)
 
 
 def describe_all(files: Sequence[Named], store: Store | None = None) -> Any:
     """Return the rows of some files, as a table. Runs in the processes."""
-    threads = _THREADS if is_url(files[0][0]) else 0
+    threads = _THREADS if is_remote(files[0][0]) else 0
     rows = list(ordered_map(lambda named: describe(*named, store), files, threads=threads))
     return import_pyarrow().Table.from_pylist(rows, schema=schema())
 
@@ -116,7 +135,7 @@ def _divide(named: Sequence[Named], previous: Any | None, store: Store) -> tuple
     """Return the rows of the previous index that are still valid, and the files without such a row."""
     if previous is None:
         return [], list(named)
-    state = ("size", "digest") if is_url(named[0][0]) else ("size", "mtime_ns")
+    state = ("size", "digest" if is_remote(named[0][0]) else "mtime_ns", "offset")
     names, errors, *stamps = (previous[key].to_pylist() for key in ("path", "error", *state))
     rows = {
         name: (row, stamp)
@@ -124,7 +143,7 @@ def _divide(named: Sequence[Named], previous: Any | None, store: Store) -> tuple
         if error is None  # a bad file is read again: the problem may not have been in the file
     }
     known, unknown = [], []
-    threads = _THREADS if is_url(named[0][0]) else 0
+    threads = _THREADS if is_remote(named[0][0]) else 0
     present = ordered_map(lambda each: _stamp(each[0], store) if each[1] in rows else None, named, threads=threads)
     for (path, name), now in zip(named, present, strict=True):
         row, stamp = rows.get(name, (-1, []))
@@ -137,13 +156,16 @@ def _divide(named: Sequence[Named], previous: Any | None, store: Store) -> tuple
 
 def _stamp(path: str, store: Store) -> list[int] | None:
     try:
+        if is_member(path):
+            stamp, offset = place_of(path, store)
+            return [stamp.size, stamp.digest if is_remote(path) else stamp.mtime_ns, offset]
         if is_url(path):
             stamp = store.stamp(path)
-            return [stamp.size, stamp.digest]
+            return [stamp.size, stamp.digest, 0]
         status = os.stat(path)
     except (AudioFileError, OSError):
         return None
-    return [status.st_size, status.st_mtime_ns]
+    return [status.st_size, status.st_mtime_ns, 0]
 
 
 def _common_root(files: Files | AlignedFiles, sources: Sequence[str]) -> str:

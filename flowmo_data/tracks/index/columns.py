@@ -44,6 +44,7 @@ class Columns:
         self._root, self._store = root, store
         self._paths, self._damage = one_chunk(table["path"]), one_chunk(table["damage"])
         self._stamps = [numbers(one_chunk(table[name])) for name in ("size", "mtime_ns", "digest")]
+        self._offsets = numbers(one_chunk(table["offset"]))
         self._errors, losses = one_chunk(table["error"]), one_chunk(table["losses"])
         self._loss_stops = numbers(losses.offsets)
         self._loss = {name: numbers(losses.values.field(name)) for name in Loss._fields}
@@ -162,7 +163,7 @@ class Columns:
         """Return a file's track, without access to the file. A read notices if the file has changed."""
         path = self.path(index)
         stamp = Stamp(*(int(values[index]) for values in self._stamps))
-        source = indexed_source(path, stamp, self._store)
+        source = indexed_source(path, stamp, self._store, int(self._offsets[index]))
         first, stop = self._part_stops[index : index + 2].tolist()
         parts = tuple(self._open_part(part, source) for part in range(first, stop))
         first, stop = self._loss_stops[index : index + 2].tolist()

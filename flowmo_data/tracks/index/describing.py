@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from flowmo_data.errors import AudioFileError
-from flowmo_data.sources import Store, held_whole, source_at
+from flowmo_data.sources import Store, held_whole, offset_of, source_at
 from flowmo_data.tracks.excerpt import Excerpt
 from flowmo_data.tracks.mpeg import Section, seek_points
 from flowmo_data.tracks.mpeg_part import MpegPart
@@ -18,6 +18,7 @@ NOTHING: dict[str, Any] = {
     "size": 0,
     "mtime_ns": 0,
     "digest": 0,
+    "offset": 0,
     "format": None,
     "sample_rate": None,
     "channels": None,
@@ -40,7 +41,7 @@ def describe(path: str, name: str, store: Store | None = None) -> dict[str, Any]
     row = {**NOTHING, "path": name}
     try:
         source = held_whole(source_at(path, store))
-        row |= asdict(source.stamp)
+        row |= {**asdict(source.stamp), "offset": offset_of(source)}
         track = open_track(source)
         parts = [_part_row(part) for part in track.parts]
     except AudioFileError as error:

@@ -6,8 +6,9 @@ from functools import cache
 from typing import Any
 
 from flowmo_data.sources import rows
+from flowmo_data.sources.member_paths import is_member, order_key
 
-VERSION = 4
+VERSION = 5
 METADATA_KEY = b"flowmo_data.index"
 METADATA, SEGMENTS = "metadata", "segments"
 """columns that an index has only if such were joined: the types of metadata are those of the user's table"""
@@ -57,6 +58,7 @@ def schema() -> Any:
             ("size", pa.int64()),
             ("mtime_ns", pa.int64()),
             ("digest", pa.int64()),
+            ("offset", pa.int64()),
             ("format", pa.string()),
             ("sample_rate", pa.int32()),
             ("channels", pa.int32()),
@@ -68,3 +70,12 @@ def schema() -> Any:
             ("parts", pa.list_(part)),
         ]
     )
+
+
+def sorted_by_path(table: Any) -> Any:
+    """Return the rows of files, sorted by path; the members of a tar lie together, at the place of their tar."""
+    names = table["path"].to_pylist()
+    if not any(map(is_member, names)):
+        return table.sort_by("path")
+    order = sorted(range(len(names)), key=lambda row: order_key(names[row]))
+    return table.take(import_pyarrow().array(order, import_pyarrow().int64()))

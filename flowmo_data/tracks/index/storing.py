@@ -9,6 +9,7 @@ from typing import IO, Any
 
 from flowmo_data.errors import FilesError, FilesNotFoundError, IndexVersionError, OptionError
 from flowmo_data.sources import Store, is_url
+from flowmo_data.sources.member_paths import file_of
 from flowmo_data.sources.paths import absolute, folder_of, joined, relative, resolved
 from flowmo_data.tracks.index.schema import METADATA_KEY, VERSION, import_pyarrow
 
@@ -85,7 +86,7 @@ def _find_root(
         return candidates[0]  # there is no choice, and asking the store takes time
     for candidate in candidates:
         exists = store.exists if is_url(candidate) else os.path.exists
-        if any(exists(joined(candidate, sample)) for sample in samples):
+        if any(exists(file_of(joined(candidate, sample))) for sample in samples):
             return candidate
     for candidate in reversed(candidates):
         if is_url(candidate) or os.path.isdir(candidate):  # its files may be gone: reading them reports that

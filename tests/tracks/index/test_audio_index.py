@@ -178,7 +178,7 @@ def test_what_is_no_index_is_refused(folder, tmp_path):
         AudioIndex.load(path)
     table = AudioIndex.build(folder).table
     parquet.write_table(table.replace_schema_metadata({"flowmo_data.index": json.dumps({"version": 99})}), path)
-    with pytest.raises(FilesError, match="an index of version 99, and this is flowmo_data for version 4; make one"):
+    with pytest.raises(FilesError, match="an index of version 99, and this is flowmo_data for version 5; make one"):
         AudioIndex.load(path)
 
 
