@@ -51,7 +51,7 @@ class Store:
         self.options = check_storage_options(options)
         self._opened: dict[tuple[int, str, str, str], Any] = {}  # by process, and by the parts of the URL
         self._ranges: dict[int, S3Ranges] = {}  # by file system; a file system is never forgotten
-        self.tar_tables: dict[str, TarTable] = {}  # tars that have been listed, local ones too, by path
+        self.tar_tables: dict[str, TarTable] = {}  # of the tars that were listed, by URL
 
     def __getstate__(self) -> dict[str, Any]:
         return {"options": self.options, "tar_tables": self.tar_tables}

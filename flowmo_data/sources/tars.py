@@ -1,4 +1,8 @@
-"""Tars and their members: listed once, and found by name from then on. A `Store` holds the tables of its tars."""
+"""Tars and their members: listed once, and found by name from then on.
+
+The tables of tars in stores belong to a `Store`, which takes them to other processes. Those of local tars belong to the
+process: forked workers inherit them, and others list a tar when they need it.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,9 @@ from flowmo_data.sources.tar_member import LocalMember, MemberStore
 from flowmo_data.sources.tar_tables import TarTable, tar_table
 
 
+_LOCAL_TABLES: dict[str, TarTable] = {}
+
+
 class ListedTar(NamedTuple):
     """The members of a tar, and what is not read of it."""
 
@@ -36,7 +43,7 @@ def file_at(path: str, store: Store) -> LocalFile | RemoteFile:
 
 
 def list_tar(tar: str, store: Store) -> ListedTar:
-    """Return the members of a tar, and keep their places in `store`.
+    """Return the members of a tar, and keep their places.
 
     Args:
         tar: its absolute path, or its URL.
@@ -51,17 +58,22 @@ def list_tar(tar: str, store: Store) -> ListedTar:
         members = list(members_of(source.read, source.stamp.size, problems.append))
     except NotATarError as error:
         raise AudioFileError.of(tar, str(error)) from error
-    store.tar_tables[tar] = tar_table(source.stamp, members)
+    _tables(tar, store)[tar] = tar_table(source.stamp, members)
     return ListedTar(members, problems)
 
 
 def table_of(tar: str, store: Store) -> TarTable:
     """Return the places of a tar's members. A local tar that has changed is listed again. Raises as `list_tar`."""
-    table = store.tar_tables.get(tar)
+    tables = _tables(tar, store)
+    table = tables.get(tar)
     if table is None or not (is_url(tar) or _is_as_listed(tar, table)):
         list_tar(tar, store)
-        table = store.tar_tables[tar]
+        table = tables[tar]
     return table
+
+
+def _tables(tar: str, store: Store) -> dict[str, TarTable]:
+    return store.tar_tables if is_url(tar) else _LOCAL_TABLES
 
 
 def _is_as_listed(tar: str, table: TarTable) -> bool:

@@ -5,7 +5,6 @@ from tars import tar_of
 
 from flowmo_data import AudioFileError, FilesError, FilesNotFoundError
 from flowmo_data.sources import Sources, Store, find_left_out, find_sources, source_at
-from flowmo_data.sources.tars import store_for
 
 MEMBERS = {"b.mp3": b"bb", "a/c.FLAC": b"c", ".hidden.mp3": b"h", "a/._d.mp3": b"m", "note.txt": b"t", "b.json": b"{}"}
 
@@ -148,15 +147,6 @@ def test_a_tar_that_changes_is_noticed_and_another_member_in_it_is_not(shards):
     tar.unlink()
     with pytest.raises(AudioFileError, match=r"tar://b\.mp3.*No such file"):
         source.read(0, 9)
-
-
-def test_another_process_gets_the_places_of_its_members_alone(shards):
-    store = Store()
-    paths = list(find_sources(shards, store=store))
-    assert {len(table.hashes) for table in store.tar_tables.values()} == {6}
-    own = store_for(paths[:3], store)
-    assert [len(table.hashes) for table in own.tar_tables.values()] == [2, 1]
-    assert source_at(paths[2], own).read(0, 9) == b"c"
 
 
 def test_paths_of_members_are_held_in_two_buffers(shards):
