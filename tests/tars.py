@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import webdataset
+from webdataset import tariterators
 
 
 def write_shards(folder: Path, samples: Iterable[Mapping[str, Any]], maxcount: int = 3) -> list[Path]:
@@ -32,6 +33,16 @@ def samples_of(folder: Path) -> list[dict[str, Any]]:
         }
         for number, path in enumerate(sorted(folder.iterdir()))
     ]
+
+
+def read_shards(paths: Iterable[Path]) -> list[dict[str, Any]]:
+    """The samples of shards, as WebDataset groups them; it would leave closing the files to the garbage collector."""
+    samples: list[dict[str, Any]] = []
+    for path in paths:
+        with path.open("rb") as stream:
+            files = tariterators.tar_file_expander([{"url": str(path), "stream": stream}])
+            samples += tariterators.group_by_keys(files)
+    return samples
 
 
 def tar_of(files: Mapping[str, bytes], *, kind: int = tarfile.PAX_FORMAT) -> bytes:

@@ -11,7 +11,7 @@ import flowmo_data
 PACKAGE = Path(flowmo_data.__file__).parent
 FLOORS = [
     "errors", "runtime", "sources", "tracks", "epochs", "decoding", "datasets", "loading", "lightning",
-    "bench", "cli",
+    "bench", "packing", "cli",
 ]  # fmt: skip
 """what lies in the package, from the ground up: each imports only from those before it"""
 INSIDE = {
@@ -50,7 +50,8 @@ INSIDE = {
         "demo", "setups", "baselines", "surveying", "limit", "measuring", "running", "decoders", "reporting",
         "plotting",
     ],
-    "cli": ["version", "console", "summary", "bench", "check", "index", "inspect", "group", "__main__"],
+    "packing": ["naming", "planning", "writing"],
+    "cli": ["version", "console", "summary", "bench", "check", "index", "inspect", "pack", "group", "__main__"],
 }  # fmt: skip
 """the same of what lies in each folder"""
 TESTS = Path(__file__).parent

@@ -53,11 +53,20 @@ def sidecars_of_member(path: str, store: Store | None) -> dict[str, Any]:
     return combined(path, _sidecars_in_tar(path, store or Store()))
 
 
+def has_member(path: str, store: Store | None = None) -> bool:
+    """Return whether a tar has a member.
+
+    Raises:
+        AudioFileError: the tar cannot be read.
+    """
+    name, tar = split_member(path)
+    return table_of(tar, store or Store()).find(name) is not None
+
+
 def _sidecars_in_tar(path: str, store: Store) -> Iterable[tuple[str, bytes]]:
-    table = table_of(split_member(path)[1], store)
     for suffix in SIDECAR_SUFFIXES:
         sidecar = with_suffix(path, suffix)
-        if table.find(split_member(sidecar)[0]) is not None:
+        if has_member(sidecar, store):
             try:
                 source = held_whole(source_at(sidecar, store))
                 yield suffix, source.read(0, source.stamp.size)

@@ -22,7 +22,6 @@ from flowmo_data.sources.tar_headers import Member, NotATarError, Problem, membe
 from flowmo_data.sources.tar_member import LocalMember, MemberStore
 from flowmo_data.sources.tar_tables import TarTable, tar_table
 
-
 _LOCAL_TABLES: dict[str, TarTable] = {}
 
 
