@@ -42,6 +42,7 @@ from flowmo_data.runtime.extras import import_extra
 from flowmo_data.runtime.figures import check_format
 from flowmo_data.runtime.processes import num_cores
 from flowmo_data.sources import Store, find_sources, is_url
+from flowmo_data.sources.member_paths import is_member
 from flowmo_data.sources.paths import absolute
 
 _SAMPLE_RATE = 44_100
@@ -123,6 +124,8 @@ def bench(
         raise click.UsageError(f"give the folder {folder} or --demo, not both")
     if folder is not None and is_url(folder) and baselines:
         raise click.UsageError(f"the baselines read local files: leave out --baselines, or copy {folder} to a disk")
+    if folder is not None and baselines and any(map(is_member, find_sources(folder))):
+        raise click.UsageError(f"the baselines read no tars: leave out --baselines, or unpack those of {folder}")
     if decoders and (baselines or map_style or plot_path):
         raise click.UsageError(
             "--decoders compares decoders, not loaders: leave out --baselines, --map-style and --plot"

@@ -33,6 +33,7 @@ from flowmo_data.decoding.reading import read_window
 from flowmo_data.errors import AudioFileError, counted, shown
 from flowmo_data.runtime.processes import num_cores, process_map
 from flowmo_data.sources import AlignedSources, Sources, Store, find_aligned, find_sources, held_whole, source_at
+from flowmo_data.sources.member_paths import is_tar
 from flowmo_data.sources.paths import relative
 from flowmo_data.tracks import Loss, Track, open_track
 from flowmo_data.tracks.aligned import difference
@@ -146,7 +147,7 @@ def check(
     Several folders with names, such as mixture=mix/ vocals=vocals/, have files that are aligned with each other. Files
     without a partner count as unreadable. If lengths in a set differ by more than 50 ms, its first file is damaged.
 
-    Exit status: 0 if all files are whole, 1 if one is not.
+    Exit status: 0 if all files are whole, 1 if one is not, or a tar is cut off or damaged.
     """
     decoder = choose_decoder(decoder)
     for path, option in ((json_path, "--json"), (quarantine_path, "--quarantine")):
@@ -165,7 +166,7 @@ def check(
         json_path.write_text(json.dumps(values, indent=1))
     if quarantine_path:
         _write_list(quarantine_path, [each.path for each in not_whole])
-    if not_whole:
+    if not_whole or any(map(is_tar, left_out)):
         sys.exit(1)
 
 
