@@ -12,7 +12,7 @@ from typing import Any
 from flowmo_data.epochs.error_log import ErrorLog
 from flowmo_data.epochs.fetching import held_by
 from flowmo_data.epochs.framing import frame_starts
-from flowmo_data.epochs.opening import Opener, Wanted, as_wanted
+from flowmo_data.epochs.opening import Opener, as_wanted
 from flowmo_data.epochs.options import Options
 from flowmo_data.epochs.progress import VERSION, Layout, Position, Progress, check_state, deal_batches
 from flowmo_data.epochs.randomness import Purpose, random_below, random_bits
@@ -82,7 +82,7 @@ class FileStream:
         metadata: FileMetadata | None = None,
     ) -> None:
         self._sources, self._options, self._error_log, self._metadata = sources, options, error_log, metadata
-        self._opener = Opener(sources, options.max_buffered_bytes)
+        self._opener = Opener(sources, options.max_buffered_bytes, metadata)
         self._fingerprint = sources.fingerprint
         is_known = None if metadata is None else metadata.is_known
         if is_known is not None and not is_known.all():
@@ -140,7 +140,8 @@ class FileStream:
         if shard.rank >= len(self._sources):
             raise OptionError(
                 f"rank {shard.rank} of {shard.world_size} gets none of {len(self._sources)} files, and the others "
-                "would wait for it forever; give at least as many files as ranks"
+                "would wait for it forever; give at least as many files as ranks (a tar in a store counts as one, "
+                "unless it is indexed)"
             )
         return shard.index < len(self._sources)
 
@@ -218,11 +219,18 @@ class FileStream:
         return ReachedInFiles(self._loader_identity(layout), layout.rank, workers, next_worker, batches)
 
     def _open(self, shard: Shard, order: Sequence[int], epoch: int) -> Iterator[tuple[int, AnyTimeline]]:
-        """Yield the readable files of a shard. If there is none, try all other files, and raise if all are bad."""
+        """Yield the readable files of a shard, each with its number.
+
+        If there is none, try all other files, and raise if all are bad.
+        """
         for path, reason in islice(self._problems.items(), shard.index, None, shard.count):
             self._error_log.refuse(AudioFileError.of(path, reason), epoch)
         tried = num_read = 0
-        for wanted, track in self._opener.tracks(self._looked_up(deal(order, shard))):
+
+        def on_problem(tar: str, problem: str) -> None:
+            self._error_log.note_damage(tar, problem, (), epoch)
+
+        for wanted, track in self._opener.tracks(deal(order, shard), on_problem):
             tried += 1
             try:
                 if isinstance(track, AudioFileError):
@@ -233,30 +241,15 @@ class FileStream:
             else:
                 num_read += 1
                 assert not isinstance(wanted.metadata, AudioFileError)
-                yield wanted.index, timeline if wanted.metadata is None else replace(timeline, metadata=wanted.metadata)
+                yield wanted.place, timeline if wanted.metadata is None else replace(timeline, metadata=wanted.metadata)
         if tried and not num_read:
             self._check_some_readable(order)
-
-    def _looked_up(self, indices: Iterable[int]) -> Iterator[Wanted]:
-        """Yield files to open, with their metadata. A file without it is not opened."""
-        for index in indices:
-            try:
-                yield Wanted(index, self._known(index))
-            except AudioFileError as error:
-                yield Wanted(index, error)
-
-    def _known(self, index: int) -> dict[str, Any] | None:
-        if self._metadata is None:
-            return None
-        path = self._sources[index]
-        return self._metadata.of(path if isinstance(path, str) else path[0])  # of aligned files, the first has it
 
     def _check_some_readable(self, order: Iterable[int]) -> None:
         """Raise if all files are bad. Other shards report their own files."""
         reason = ""
         for index in order:
             try:
-                self._known(index)
                 at_sample_rate(self._opener.track(index), self._options.sr, on_other_rate=self._options.on_other_rate)
             except AudioFileError as error:
                 reason = str(error)

@@ -20,7 +20,7 @@ class Span(NamedTuple):
     stop: int
     """one past the index of its last sample; past the timeline's end if it ends with padding"""
     place: int = 0
-    """its place in the order of the epoch; without an index, the index of its file"""
+    """its place in the order of the epoch; without an index, the number of its file"""
 
     @property
     def num_valid(self) -> int:

@@ -58,7 +58,9 @@ def open_stream(
         found = sources.find_aligned(files, excluded=excluded, store=store)
         paths: Sequence[str] = [of_set[0] for of_set in found]
     else:
-        paths = found = sources.find_sources(files, excluded=excluded, store=store)
+        # a table has to be compared with all files, so that these must be known
+        found = sources.find_sources(files, excluded=excluded, store=store, whole_tars=not is_table(options.metadata))
+        paths = found
     metadata = None if options.metadata is None else open_metadata(options.metadata, paths, store)
     return FileStream(found, options, error_log, metadata)
 

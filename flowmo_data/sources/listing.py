@@ -87,7 +87,9 @@ class Sources(Sequence[str]):
         return digest.hexdigest()
 
 
-def find_sources(files: Files, *, excluded: Collection[str] = (), store: Store | None = None) -> Sources:
+def find_sources(
+    files: Files, *, excluded: Collection[str] = (), store: Store | None = None, whole_tars: bool = False
+) -> Sources:
     """Return all files that `files` names, sorted by path, without duplicates. Log in one line what is left out.
 
     Args:
@@ -96,6 +98,7 @@ def find_sources(files: Files, *, excluded: Collection[str] = (), store: Store |
             these. Braces are expanded, as in `shards/{0000..0127}.tar`.
         excluded: absolute paths to leave out. That of a tar leaves out all of its members.
         store: access to URLs; None for access without options.
+        whole_tars: do not list the tars in stores, but return their own URLs, apart from those of excluded members.
 
     Raises:
         FilesTypeError: `files`, or an entry in it, is not a path.
@@ -103,7 +106,8 @@ def find_sources(files: Files, *, excluded: Collection[str] = (), store: Store |
     """
     left_out: dict[str, str] = {}
     store = store or Store()
-    found = Sources(found_files(files, left_out, store), store)
+    listed = {file_of(path) for path in excluded if is_member(path)} if whole_tars else None
+    found = Sources(found_files(files, left_out, store, listed), store)
     sources = Sources((path for path in found if not is_excluded(path, excluded)), store) if excluded else found
     warn_if_nothing_is_excluded(excluded, len(found) - len(sources))
     warn_of_left_out(left_out, excluded)
@@ -133,11 +137,16 @@ def find_left_out(files: Files, *, store: Store | None = None) -> dict[str, str]
     return dict(sorted(left_out.items()))
 
 
-def found_files(files: Files, left_out: dict[str, str], store: Store) -> Iterator[str]:
-    """Yield the absolute paths of all files that `files` names; `left_out` receives the rest, with reasons."""
+def found_files(
+    files: Files, left_out: dict[str, str], store: Store, listed: Collection[str] | None = None
+) -> Iterator[str]:
+    """Yield the absolute paths of all files that `files` names; `left_out` receives the rest, with reasons.
+
+    `listed` are the only tars in stores that are to be listed; None for all of them.
+    """
     entries = entries_of(files)
     found = (path for entry in entries for path in files_of_entry(entry, left_out, store))
-    yield from with_members(found, left_out, store, named=named_by(entries))
+    yield from with_members(found, left_out, store, named=named_by(entries), listed=listed)
 
 
 def named_by(entries: Iterable[object]) -> set[str]:

@@ -20,7 +20,12 @@ _NESTED = "it is a tar in a tar; unpack the outer one"
 
 
 def with_members(
-    paths: Iterable[str], left_out: dict[str, str], store: Store, *, named: Collection[str] = ()
+    paths: Iterable[str],
+    left_out: dict[str, str],
+    store: Store,
+    *,
+    named: Collection[str] = (),
+    listed: Collection[str] | None = None,
 ) -> Iterator[str]:
     """Yield paths, and in place of each tar its audio.
 
@@ -29,6 +34,7 @@ def with_members(
         left_out: receives what is left out of tars, by path, with the reason.
         store: access to URLs. It gets the places of members.
         named: the tars that the user has named; one of these that cannot be read is an error.
+        listed: the only tars in stores that are to be listed; None for all of them.
 
     Raises:
         FilesError: such a tar cannot be read.
@@ -42,12 +48,15 @@ def with_members(
             else:
                 yield path
         elif is_url(path):
-            remote.append(path)
+            if listed is None or path in listed:
+                remote.append(path)
+            else:
+                yield path
         else:
             yield from _audio(path, partial(list_tar, path, store), left_out, named)
     if remote:
-        listed = ordered_map(lambda tar: _listed(tar, store), remote, threads=FETCH_THREADS)
-        for path, found in zip(remote, listed, strict=True):
+        answers = ordered_map(lambda tar: _listed(tar, store), remote, threads=FETCH_THREADS)
+        for path, found in zip(remote, answers, strict=True):
             yield from _audio(path, found, left_out, named)
 
 
