@@ -6,8 +6,11 @@ it is run in processes of its own.
 """
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import islice
@@ -18,6 +21,7 @@ import pytest
 import soundfile
 import torch
 from builders import make_mp3, make_wav
+from click.testing import CliRunner
 from programs import LIGHTNING, TORCH, run, run_ranks
 from test_structure import FLOORS
 
@@ -196,6 +200,21 @@ def test_the_page_on_the_index_makes_one(place):
     (place / "music.parquet").unlink()
     run_page(ROOT / "docs" / "corpus_index.md")
     assert (place / "music.parquet").exists()
+
+
+@pytest.mark.skipif(find_spec("pyarrow") is None, reason="pyarrow is not installed; it is optional")
+def test_the_slurm_script_makes_the_parts_of_the_index(place):
+    page = (ROOT / "docs" / "corpus_index.md").read_text()
+    script = re.search(r"<!-- slurm -->\n```sh\n(.*?)```", page, flags=re.DOTALL)[1]
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    for task in (2, 1):
+        slurm = {"SLURM_ARRAY_TASK_ID": str(task), "SLURM_ARRAY_TASK_COUNT": "2"}
+        subprocess.run(["bash", "-c", script], env={**environment, **slurm}, check=True, capture_output=True)
+    AudioIndex.build("music/").save("music.parquet")
+    whole = (place / "music.parquet").read_bytes()
+    done = CliRunner().invoke(flowmo_data_command, ["merge", "parts/", "-o", "music.parquet"])
+    assert done.exit_code == 0, done.output
+    assert (place / "music.parquet").read_bytes() == whole
 
 
 # Nothing is left out

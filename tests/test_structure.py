@@ -23,6 +23,7 @@ INSIDE = {
         "source", "local_file", "member_paths", "paths", "tar_headers", "tar_tables", "retrying", "range_requests",
         "storage_options", "store", "tar_member", "remote_file", "tars", "opening", "sidecars", "braces", "excluding",
         "folders", "tar_listing", "listing", "aligning", "rows", "tables", "metadata",
+        "corpus_part", "part_files", "whole_corpus",
     ],
     "tracks": [
         "mpeg", "mpeg_in_wav", "excerpt", "chunks", "wav", "big_endian", "flac_headers", "flac", "ogg_pages", "ogg",
@@ -32,7 +33,7 @@ INSIDE = {
     "tracks/mpeg": ["headers", "following", "scanning", "sections", "tags", "claims", "walking", "seeking", "runs"],
     "tracks/index": [
         "schema", "columns", "aligned_columns", "segments", "joining", "filtering", "describing", "building",
-        "storing", "audio_index",
+        "storing", "merging", "audio_index",
     ],
     "epochs": [
         "options", "framing", "randomness", "shuffle_buffer", "plan", "sharding", "report", "tally", "error_log",
@@ -51,7 +52,10 @@ INSIDE = {
         "plotting",
     ],
     "packing": ["naming", "planning", "writing"],
-    "cli": ["version", "console", "summary", "bench", "check", "index", "inspect", "pack", "group", "__main__"],
+    "cli": [
+        "version", "console", "part_option", "summary", "check_report", "new_index", "bench", "check", "index",
+        "inspect", "merge", "pack", "group", "__main__",
+    ],
 }  # fmt: skip
 """the same of what lies in each folder"""
 TESTS = Path(__file__).parent

@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import click
-from rich import box
-from rich.table import Table
-from rich.text import Text
 
+from flowmo_data.cli.check_report import DAMAGED, UNREADABLE, WHOLE, CheckReport, FileCheck, sorted_checks
 from flowmo_data.cli.console import (
     check_writable,
+    left_out_of,
     parse_files,
     plain_errors,
     progress,
     root_of,
-    say,
-    show,
-    show_left_out,
     with_storage_options,
 )
+from flowmo_data.cli.part_option import with_part
 from flowmo_data.decoding import DECODERS, choose_decoder
 from flowmo_data.decoding.reading import read_window
-from flowmo_data.errors import AudioFileError, counted, shown
+from flowmo_data.errors import AudioFileError
 from flowmo_data.runtime.processes import num_cores, process_map
 from flowmo_data.sources import AlignedSources, Sources, Store, find_aligned, find_sources, held_whole, source_at
+from flowmo_data.sources.corpus_part import CorpusPart
 from flowmo_data.sources.member_paths import is_tar
-from flowmo_data.sources.paths import relative
 from flowmo_data.tracks import Loss, Track, open_track
 from flowmo_data.tracks.aligned import difference
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
@@ -43,35 +38,7 @@ from flowmo_data.tracks.index.aligned_columns import AlignedColumns
 _FILES_WORTH_A_PROCESS = 20
 """number of files that makes a process worth its start: it takes about three seconds to start, and decodes ten files a
 second"""
-_PLACES_SHOWN = 3
 _WINDOW_SAMPLES = 1 << 18
-WHOLE, DAMAGED, UNREADABLE = "whole", "damaged", "unreadable"
-
-
-@dataclass(frozen=True, slots=True)
-class FileCheck:
-    """The result for a file."""
-
-    path: str
-    verdict: str
-    """`WHOLE`, `DAMAGED` or `UNREADABLE`"""
-    reason: str = ""
-    """the problem, in words"""
-    seconds: float = 0.0
-    """decoded audio, including silence in place of losses inside it"""
-    losses: tuple[Loss, ...] = ()
-    """audio that is missing, and audio that is silent because it cannot be decoded, in the order of the file"""
-
-    @property
-    def seconds_lost(self) -> float:
-        """Audio that is missing or silent, in seconds."""
-        return sum(loss.seconds for loss in self.losses)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the fields and `seconds_lost`, for JSON."""
-        losses = [loss._asdict() for loss in self.losses]
-        values = {"path": self.path, "verdict": self.verdict, "reason": self.reason, "seconds": self.seconds}
-        return {**values, "seconds_lost": self.seconds_lost, "losses": losses}
 
 
 def check_file(path: str, decoder: str, store: Store | None = None) -> FileCheck:
@@ -128,6 +95,7 @@ def _silences(track: Track, decoder: str) -> Iterator[Loss]:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the paths of damaged and unreadable files to FILE, one per line, for exclude=.",
 )
+@with_part("Decode")
 @with_storage_options
 @plain_errors
 def check(
@@ -136,6 +104,7 @@ def check(
     workers: int | None,
     json_path: Path | None,
     quarantine_path: Path | None,
+    part: CorpusPart | None,
     storage_options: dict[str, Any],
 ) -> None:
     """Decode all files in FOLDER. Report which are whole, damaged (where, and how much is lost) or unreadable (why).
@@ -147,6 +116,9 @@ def check(
     Several folders with names, such as mixture=mix/ vocals=vocals/, have files that are aligned with each other. Files
     without a partner count as unreadable. If lengths in a set differ by more than 50 ms, its first file is damaged.
 
+    Many machines can share the work: with --part 1/16, 2/16 and so on, and --json, each decodes its part of the files,
+    and flowmo-data merge makes one report of theirs.
+
     Exit status: 0 if all files are whole, 1 if one is not, or a tar is cut off or damaged.
     """
     decoder = choose_decoder(decoder)
@@ -155,31 +127,40 @@ def check(
             check_writable(path, option)
     files = parse_files(folders)
     is_index = isinstance(files, str) and files.endswith(INDEX_SUFFIX)
-    checks = _check_all(files, decoder, workers, Store(storage_options))
-    not_whole = [each for each in checks if each.verdict != WHOLE]
-    if not_whole:
-        show(_table(not_whole, root_of(files)))
-    left_out = {} if is_index else show_left_out(files, storage_options)
-    say(_summary(checks) + (f"; {len(left_out):,} left out" if left_out else ""))
-    if json_path:
-        values = {"decoder": decoder, "files": [each.as_json() for each in checks], "left_out": left_out}
-        json_path.write_text(json.dumps(values, indent=1))
-    if quarantine_path:
-        _write_list(quarantine_path, [each.path for each in not_whole])
-    if not_whole or any(map(is_tar, left_out)):
+    aligned, sources = _listed(files, Store(storage_options))
+    if part is not None:
+        aligned, sources, part = _part_of(aligned, sources, part)
+    checks = _checked(sources, decoder, workers, Store(storage_options))
+    if aligned is not None:
+        checks = list(_with_sets(checks, aligned))
+    is_first = part is None or part.number == 1  # all parts have the same left out
+    left_out = left_out_of(files, storage_options) if is_first and not is_index else {}
+    report = CheckReport(decoder, sorted_checks(checks), left_out, part)
+    report.publish(root_of(files), json_path, quarantine_path)
+    if report.not_whole or any(map(is_tar, left_out)):
         sys.exit(1)
 
 
-def _check_all(files: str | Mapping[str, str], decoder: str, workers: int | None, store: Store) -> list[FileCheck]:
-    if isinstance(files, str) and files.endswith(INDEX_SUFFIX):
-        aligned, sources = _of_index(AudioIndex.load(files, storage_options=store.options))
-    elif isinstance(files, str):
-        aligned, sources = None, find_sources(files, store=store)
-    else:
+def _listed(files: str | Mapping[str, str], store: Store) -> tuple[AlignedSources | None, Sequence[str]]:
+    """Return the sets of files, if files are aligned with each other, and all files to check."""
+    if not isinstance(files, str):
         aligned = find_aligned(files, store=store)
-        sources = Sources(chain(*aligned), store)
-    checks = _checked(sources, decoder, workers, store)
-    return checks if aligned is None else list(_with_sets(checks, aligned))
+        return aligned, Sources(chain(*aligned), store)
+    if files.endswith(INDEX_SUFFIX):
+        return _of_index(AudioIndex.load(files, storage_options=store.options))
+    return None, find_sources(files, store=store)
+
+
+def _part_of(
+    aligned: AlignedSources | None, sources: Sequence[str], part: CorpusPart
+) -> tuple[AlignedSources | None, Sequence[str], CorpusPart]:
+    """Return the sets and the files of a part, and the part with the fingerprint of them all."""
+    if aligned is None:
+        return None, [path for path in sources if part.holds(path)], part.of(sources)
+    part = part.of(chain(aligned.names, sources, aligned.problems))
+    problems = {path: reason for path, reason in aligned.problems.items() if part.holds(path)}
+    sets = AlignedSources(aligned.names, [paths for paths in aligned if part.holds(paths[0])], problems)
+    return sets, Sources(chain(*sets)), part
 
 
 def _of_index(index: AudioIndex) -> tuple[AlignedSources | None, Sequence[str]]:
@@ -215,51 +196,3 @@ def _checked(sources: Sequence[str], decoder: str, workers: int | None, store: S
     checks = process_map(partial(check_file, decoder=decoder, store=store), sources, num_processes=workers)
     with progress() as display:
         return list(display.track(checks, total=len(sources), description="decoding"))
-
-
-def _table(checks: Sequence[FileCheck], root: str) -> Table:
-    table = Table("file", "verdict", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("lost, s", justify="right")
-    table.add_column("where")
-    table.add_column("why", ratio=1)
-    for each in checks:
-        lost = "all" if each.verdict == UNREADABLE else f"{each.seconds_lost:.2f}"
-        cells = (shown(relative(each.path, root)), each.verdict, lost, _places(each), shown(each.reason))
-        table.add_row(*(Text(cell, overflow="fold") for cell in cells))
-    return table
-
-
-def _places(check: FileCheck) -> str:
-    places = [f"{_clock(loss.start_seconds)} ({loss.seconds:.2f} s)" for loss in check.losses[:_PLACES_SHOWN]]
-    more = len(check.losses) - len(places)
-    return "\n".join([*places, *([f"and {more:,} more"] if more else [])])
-
-
-def _clock(seconds: float) -> str:
-    """Return a time as players show it.
-
-    >>> _clock(3_723.4)
-    '62:03.4'
-    """
-    minutes, tenths = divmod(round(seconds * 10), 600)
-    return f"{minutes}:{tenths / 10:04.1f}"
-
-
-def _summary(checks: Sequence[FileCheck]) -> str:
-    by_verdict = {
-        verdict: [each for each in checks if each.verdict == verdict] for verdict in (WHOLE, DAMAGED, UNREADABLE)
-    }
-    hours = sum(each.seconds for each in checks) / 3_600
-    lost = sum(each.seconds_lost for each in by_verdict[DAMAGED])
-    numbers = ", ".join(f"{len(found):,} {verdict}" for verdict, found in by_verdict.items())
-    return f"{counted(len(checks), 'file')}, {hours:.2f} hours: {numbers}; {lost:.2f} s lost in the damaged ones"
-
-
-def _write_list(path: Path, files: Sequence[str]) -> None:
-    """Write one path per line. A path with a line break would be read as two, so it is left out and reported."""
-    lines = [os.fsencode(file) for file in files if "\n" not in file]
-    path.write_bytes(b"".join(line + b"\n" for line in lines))
-    say(f"{path}: {counted(len(lines), 'path')}, for StreamingAudioDataset(..., exclude={str(path)!r})")
-    for file in files:
-        if "\n" in file:
-            say(f"not in {path}, which has one path per line: {shown(file)}; rename it")

@@ -8,6 +8,7 @@ from flowmo_data.cli.bench import bench
 from flowmo_data.cli.check import check
 from flowmo_data.cli.index import index
 from flowmo_data.cli.inspect import inspect
+from flowmo_data.cli.merge import merge
 from flowmo_data.cli.pack import pack
 from flowmo_data.cli.version import version_text
 
@@ -31,5 +32,5 @@ def flowmo_data_command() -> None:
     """Stream audio into PyTorch training."""
 
 
-for _command in (bench, check, index, inspect, pack):
+for _command in (bench, check, index, inspect, merge, pack):
     flowmo_data_command.add_command(_command)

@@ -14,19 +14,17 @@ from flowmo_data.cli.console import (
     parse_files,
     plain_errors,
     progress,
-    reasons_table,
     say,
-    show,
     show_left_out,
     with_storage_options,
 )
-from flowmo_data.errors import FilesError, FilesNotFoundError, FlowmoDataError, IndexVersionError, counted
+from flowmo_data.cli.new_index import check_names, joined, save, say_what_is_gone, with_tables
+from flowmo_data.cli.part_option import with_part
+from flowmo_data.errors import FilesError, FilesNotFoundError, FlowmoDataError, IndexVersionError
 from flowmo_data.runtime.processes import num_cores
 from flowmo_data.sources import Store, is_url
-from flowmo_data.sources.tables import check_suffix
+from flowmo_data.sources.corpus_part import CorpusPart
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
-from flowmo_data.tracks.index.schema import METADATA, SEGMENTS
-from flowmo_data.tracks.index.segments import SegmentColumns
 
 
 @click.command()
@@ -48,16 +46,8 @@ from flowmo_data.tracks.index.segments import SegmentColumns
     type=click.IntRange(0),
     help="Processes that read; 0 reads in the main process.  [default: one per core]",
 )
-@click.option(
-    "--metadata",
-    type=click.Path(dir_okay=False),
-    help="Table (CSV, JSON lines or Parquet) with a row for each file, named by its column file_name.",
-)
-@click.option(
-    "--segments",
-    type=click.Path(dir_okay=False),
-    help="Table with a row for each segment: file_name, start and stop (or offset and duration), in seconds.",
-)
+@with_tables
+@with_part("Read")
 @click.option("--fresh", is_flag=True, help="Read all files again, even if they have not changed.")
 @with_storage_options
 @plain_errors
@@ -68,6 +58,7 @@ def index(
     workers: int | None,
     metadata: str | None,
     segments: str | None,
+    part: CorpusPart | None,
     fresh: bool,
     storage_options: dict[str, Any],
 ) -> None:
@@ -82,64 +73,47 @@ def index(
 
     If the index already exists, only files that have changed are read. Tables are always read: an index has the
     metadata and the segments of the tables that were given last.
+
+    Many machines can share the work: with --part 1/16, 2/16 and so on, each reads its part of the files, and
+    flowmo-data merge makes one index of the parts. Tables are given to merge then.
     """
-    if not output.endswith(INDEX_SUFFIX):
-        raise click.UsageError(f"-o {output}: the name of an index must end in {INDEX_SUFFIX}")
+    check_names(output, metadata, segments)
     files = parse_files(folders)
     if isinstance(files, str) and files.endswith(INDEX_SUFFIX):
         raise click.UsageError(f"{files} is an index; to update it, give the folder of its files")
+    if part is not None and (metadata is not None or segments is not None):
+        raise click.UsageError(
+            "--metadata and --segments are about the whole corpus: give them to flowmo-data merge, not with --part"
+        )
     previous = _previous(output, files if root is None and isinstance(files, str) else root, storage_options)
+    if previous is not None and part is not None:
+        _check_same_part(output, previous.part, part)
     if not is_url(output):
         check_writable(Path(output), "-o")
-    for table in (metadata, segments):
-        if table is not None:
-            check_suffix(table)
     built = build_with_progress(
         files,
         root=root,
         previous=None if fresh else previous,
         workers=workers,
+        part=part,
         storage_options=storage_options,
     )
-    if metadata is not None:
-        built = built.with_metadata(metadata)
-    if segments is not None:
-        built = built.with_segments(segments)
-    bad = built.bad_files()
-    if bad:
-        show(reasons_table("left out", bad, built.root))
-    if isinstance(built.columns, SegmentColumns):
-        _show_damaged(built.columns, built.root)
-    show_left_out(files, storage_options)
-    noun = "set" if built.names else "file"
-    good = len(built) - len(built.columns.left_out())
-    if not good:
+    built = joined(built, metadata, segments)
+    if part is None or part.number == 1:  # all parts would print the same
+        show_left_out(files, storage_options)
+    save(built, output, " ".join(folders), storage_options)
+    if previous is not None:
+        say_what_is_gone(output, set(previous.table.column_names), built)
+
+
+def _check_same_part(output: str, previous: CorpusPart | None, part: CorpusPart) -> None:
+    """Raise if a part would replace another, as it does if all machines write to one name."""
+    if previous is None or (previous.number, previous.count) != (part.number, part.count):
+        there = "the index of a whole corpus" if previous is None else f"part {previous}"
         raise FlowmoDataError(
-            f"{' '.join(folders)}: none of {counted(len(built), noun)} can be read; nothing is written"
+            f"{output}: it is {there}, and part {part} would replace it; give each part a name of its own, such as "
+            f"part-{part.number}{INDEX_SUFFIX}, or delete it"
         )
-    built.save(output)
-    hours = float(built.columns.seconds().sum()) / 3_600
-    tracks = counted(good, noun)
-    if isinstance(built.columns, SegmentColumns):
-        of_files = len(set(built.columns.file_of.tolist()))
-        tracks = f"{counted(len(built.columns), 'segment')} of {counted(of_files, 'file')}"
-    say(f"{output}: {tracks}, {hours:,.2f} hours; {counted(len(built) - good, f'bad {noun}')}")
-    _say_what_is_gone(output, previous, built)
-
-
-def _show_damaged(segments: SegmentColumns, root: str) -> None:
-    damaged = {segments.files.path(file): problem for file, problem in segments.damaged_files().items()}
-    if damaged:
-        show(reasons_table("damaged, or segments past its end", damaged, root))
-
-
-def _say_what_is_gone(output: str, previous: AudioIndex | None, built: AudioIndex) -> None:
-    """Print what the index had until now and has no more."""
-    if previous is None:
-        return
-    had, has = (set(each.table.column_names) for each in (previous, built))
-    for gone in sorted((had - has) & {METADATA, SEGMENTS}):
-        say(f"{output}: it had {gone} until now, and has none any more; to have them again, give --{gone} TABLE")
 
 
 def build_with_progress(
@@ -148,6 +122,7 @@ def build_with_progress(
     root: str | None = None,
     previous: AudioIndex | None = None,
     workers: int | None = None,
+    part: CorpusPart | None = None,
     storage_options: dict[str, Any] | None = None,
 ) -> AudioIndex:
     """Build an index and show the progress."""
@@ -159,6 +134,7 @@ def build_with_progress(
             previous=previous,
             num_workers=num_cores() if workers is None else workers,
             on_files=lambda done, total: display.update(task, completed=done, total=total),
+            part=None if part is None else (part.number, part.count),
             storage_options=storage_options,
         )
 

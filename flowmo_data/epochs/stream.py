@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
@@ -15,6 +16,8 @@ from flowmo_data.epochs.span import FrameStream
 from flowmo_data.errors import FilesError, FilesTypeError, OptionError
 from flowmo_data.sources.metadata import is_table, open_metadata
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
+
+logger = logging.getLogger(__name__)
 
 Files = sources.Files | sources.AlignedFiles | AudioIndex
 """A folder, a file, a glob or a sequence of these; several of them by name, aligned; an index, or the path of one."""
@@ -87,7 +90,12 @@ def open_indexed_stream(
     if not isinstance(index, AudioIndex):
         index = AudioIndex.load(index, storage_options=storage_options)
     elif storage_options is not None:
-        index = AudioIndex(index.table, index.root, storage_options)
+        index = AudioIndex(index.table, index.root, storage_options, index.part)
+    if index.part is not None:
+        logger.warning(
+            "%s: this index has part %s of a corpus only; for all of it, merge the parts: flowmo-data merge PARTS -o "
+            "corpus.parquet", index.root, index.part,
+        )  # fmt: skip
     excluded = sources.excluded_paths(exclude, index.store)
     return _with_metadata(index.without(excluded) if excluded else index, options, error_log)
 

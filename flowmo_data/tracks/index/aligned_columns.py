@@ -31,7 +31,8 @@ class AlignedColumns:
         )  # in the order of the first set, a whole one
         names, sets = encoded.indices.fill_null(0).to_numpy(), one_chunk(table[SET]).to_numpy()
         _, numbers = np.unique(sets, return_inverse=True)
-        self._rows = np.full((int(numbers.max(initial=-1)) + 1, len(self.names)), -1, np.int64)
+        width = max(len(self.names), 1)  # a part of a corpus may have no whole set, and so no names
+        self._rows = np.full((int(numbers.max(initial=-1)) + 1, width), -1, np.int64)
         """`(sets, names)`: the row of each file; -1 if there is none"""
         self._rows[numbers, names] = np.arange(len(sets))
 

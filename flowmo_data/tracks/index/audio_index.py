@@ -10,16 +10,17 @@ from typing import Any
 
 from flowmo_data.errors import FilesNotFoundError, OptionError
 from flowmo_data.sources import AlignedFiles, Files, Store
+from flowmo_data.sources.corpus_part import CorpusPart, as_part
 from flowmo_data.sources.excluding import warn_if_nothing_is_excluded
-from flowmo_data.sources.listing import is_excluded
-from flowmo_data.sources.paths import joined
+from flowmo_data.sources.part_files import PartFiles
 from flowmo_data.sources.tables import Table
 from flowmo_data.tracks.index.aligned_columns import SET, AlignedColumns, has_nothing
 from flowmo_data.tracks.index.building import build_table
 from flowmo_data.tracks.index.columns import Columns
-from flowmo_data.tracks.index.filtering import kept_rows
+from flowmo_data.tracks.index.filtering import kept_rows, without_files
 from flowmo_data.tracks.index.joining import with_metadata, with_segments, without
-from flowmo_data.tracks.index.schema import METADATA, SEGMENTS, import_pyarrow
+from flowmo_data.tracks.index.merging import merged_table
+from flowmo_data.tracks.index.schema import METADATA, SEGMENTS
 from flowmo_data.tracks.index.segments import SegmentColumns
 from flowmo_data.tracks.index.storing import read_index, write_index
 
@@ -31,8 +32,14 @@ class AudioIndex:
     with `build` or `load`, and give it to `StreamingAudioDataset`.
     """
 
-    def __init__(self, table: Any, root: str, storage_options: Mapping[str, Any] | None = None) -> None:
-        self.table, self.root, self.store = table, root, Store(storage_options)
+    def __init__(
+        self,
+        table: Any,
+        root: str,
+        storage_options: Mapping[str, Any] | None = None,
+        part: CorpusPart | None = None,
+    ) -> None:
+        self.table, self.root, self.store, self.part = table, root, Store(storage_options), part
 
     @classmethod
     def build(
@@ -45,6 +52,7 @@ class AudioIndex:
         on_files: Callable[[int, int], None] | None = None,
         metadata: str | os.PathLike[str] | None = None,
         segments: str | os.PathLike[str] | None = None,
+        part: tuple[int, int] | None = None,
         storage_options: Mapping[str, Any] | None = None,
     ) -> AudioIndex:
         """Read the headers of all packets of all files. Nothing is decoded.
@@ -60,22 +68,31 @@ class AudioIndex:
             on_files: called now and then with the number of finished files and the number of all files.
             metadata: a table with a row for each file; see `with_metadata`.
             segments: a table with a row for each segment of a file; see `with_segments`.
+            part: the number of a part and the number of parts, such as (3, 16): read the files of that part only, for
+                `merge`. Parts count from 1. Each lists all files, and has its share of them by a hash of their paths.
             storage_options: options for URLs; see `StreamingAudioDataset`. The index keeps them in memory, but does not
                 save them.
 
         Raises:
             FilesError: `files` names nothing, or a file is not under `root`, or a table does not fit the files.
+            OptionError: there is no such part, or a table is to be joined with a part.
             MissingPackageError: pyarrow is not installed.
         """
-        table, found_root = build_table(
+        if part is not None and (metadata is not None or segments is not None):
+            raise OptionError(
+                f"part={part!r}: tables are about the whole corpus; join them with the merged index: "
+                "AudioIndex.merge(PARTS).with_metadata(TABLE), or flowmo-data merge PARTS --metadata TABLE"
+            )
+        table, found_root, corpus_part = build_table(
             files,
             root=None if root is None else os.fspath(root),
             previous=None if previous is None else previous.table,
             num_workers=num_workers,
             on_files=on_files,
             store=Store(storage_options),
+            part=None if part is None else as_part(part),
         )
-        index = cls(table, found_root, storage_options)
+        index = cls(table, found_root, storage_options, corpus_part)
         if metadata is not None:
             index = index.with_metadata(metadata)
         return index if segments is None else index.with_segments(segments)
@@ -164,8 +181,29 @@ class AudioIndex:
             FilesError: the file is not an index, or has another version, or its folder does not exist.
             MissingPackageError: pyarrow is not installed.
         """
-        table, found_root = read_index(path, root, Store(storage_options))
-        return cls(table, found_root, storage_options)
+        table, found_root, part = read_index(path, root, Store(storage_options))
+        return cls(table, found_root, storage_options, part)
+
+    @classmethod
+    def merge(
+        cls,
+        parts: PartFiles,
+        *,
+        root: str | os.PathLike[str] | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> AudioIndex:
+        """Return the index of a corpus from those of its parts: the same as if `build` had read all files.
+
+        Args:
+            parts: indexes that were built with `part=`, all of them, in any order: a folder that holds them, a file, a
+                glob, or a sequence of these; each a path or a URL.
+            root: the folder of the files; None if all parts were built with the folder at the same place.
+            storage_options: options for URLs, of the parts and of the files; see `StreamingAudioDataset`.
+
+        Raises:
+            FilesError: a part is missing, or they are not parts of one corpus; the message names the files.
+        """
+        return cls(*merged_table(parts, root, Store(storage_options)), storage_options)
 
     def save(self, path: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> None:
         """Write the index to a Parquet file, or to an object at a URL.
@@ -181,7 +219,7 @@ class AudioIndex:
             OSError: it cannot be written.
         """
         store = self.store if storage_options is None else Store(storage_options)
-        write_index(self.table, self.root, path, store)
+        write_index(self.table, self.root, path, store, self.part)
 
     def __len__(self) -> int:
         """Return the number of files, or of sets of aligned files, including bad ones."""
@@ -236,12 +274,8 @@ class AudioIndex:
         """
         if isinstance(paths, str):
             raise OptionError(f"paths={paths!r}: give a list of paths, not one")
-        names = self.table["path"].to_pylist()
-        sets = self.table[SET].to_pylist() if self.names else range(len(names))
-        dropped = {each for each, name in zip(sets, names, strict=True) if is_excluded(joined(self.root, name), paths)}
-        kept = [row for row, each in enumerate(sets) if each not in dropped]
-        warn_if_nothing_is_excluded(paths, len(dropped))
-        table = self.table.take(import_pyarrow().array(kept, import_pyarrow().int64())).combine_chunks()
+        table, num_dropped = without_files(self.table, self.root, paths)
+        warn_if_nothing_is_excluded(paths, num_dropped)
         if has_nothing(table):
             raise FilesNotFoundError(f"{self.root}: all {len(self)} files of the index are excluded")
         return self._with(table)
@@ -261,4 +295,4 @@ class AudioIndex:
         return digest.hexdigest()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"table": self.table, "root": self.root, "store": self.store}
+        return {"table": self.table, "root": self.root, "store": self.store, "part": self.part}

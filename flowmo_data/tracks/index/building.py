@@ -13,7 +13,6 @@ from flowmo_data.runtime.processes import process_map
 from flowmo_data.runtime.threads import ordered_map
 from flowmo_data.sources import (
     AlignedFiles,
-    AlignedSources,
     Files,
     Sources,
     Store,
@@ -22,6 +21,7 @@ from flowmo_data.sources import (
     is_remote,
     is_url,
 )
+from flowmo_data.sources.corpus_part import CorpusPart
 from flowmo_data.sources.member_paths import is_member
 from flowmo_data.sources.paths import absolute, common_folder, name_below
 from flowmo_data.sources.tars import place_of, store_for
@@ -49,8 +49,9 @@ def build_table(
     num_workers: int,
     on_files: Callable[[int, int], None] | None,
     store: Store,
-) -> tuple[Any, str]:
-    """Return the table of an index, and the root of its paths: see `AudioIndex.build`.
+    part: CorpusPart | None = None,
+) -> tuple[Any, str, CorpusPart | None]:
+    """Return the table of an index, the root of its paths, and the part that it is: see `AudioIndex.build`.
 
     It is sorted by path. The files of aligned sets are in the order of `find_aligned`.
     """
@@ -61,8 +62,23 @@ def build_table(
         aligned, sources = None, find_sources(files, store=store)
     others = [] if aligned is None else aligned.problems
     root = absolute(root) if root is not None else _common_root(files, [*sources, *others])
-    table = _table([(path, _name(path, root)) for path in sources], previous, num_workers, on_files, store)
-    return (table if aligned is None else _in_sets(table, aligned, root)), root
+    named = [(path, _name(path, root)) for path in sources]
+    if part is not None:
+        labels = () if aligned is None else aligned.names
+        part = part.of(chain(labels, (name for _, name in named), (_name(path, root) for path in others)))
+    if aligned is None:
+        if part is not None:
+            named = [each for each in named if part.holds(each[1])]
+        return _table(named, previous, num_workers, on_files, store), root, part
+    sets = [*enumerate(aligned)]
+    incomplete = [*enumerate(aligned.problems.items(), len(aligned))]
+    if part is not None:
+        sets = [each for each in sets if part.holds(_name(each[1][0], root))]
+        incomplete = [each for each in incomplete if part.holds(_name(each[1][0], root))]
+        paths = {path for _, of_set in sets for path in of_set}
+        named = [each for each in named if each[0] in paths]
+    table = _table(named, previous, num_workers, on_files, store)
+    return _in_sets(table, aligned.names, sets, incomplete, root), root, part
 
 
 def _table(
@@ -92,24 +108,36 @@ def _table(
     return sorted_by_path(pa.concat_tables(table.cast(schema()) for table in tables)).combine_chunks()
 
 
-def _in_sets(table: Any, aligned: AlignedSources, root: str) -> Any:
-    """Return the rows in the order of the sets, with the name and the set of each; incomplete sets are bad files."""
+def _in_sets(
+    table: Any,
+    names: Sequence[str],
+    sets: Sequence[tuple[int, tuple[str, ...]]],
+    incomplete: Sequence[tuple[int, tuple[str, str]]],
+    root: str,
+) -> Any:
+    """Return the rows in the order of the sets, with the name and the set of each; incomplete sets are bad files.
+
+    Args:
+        table: a row for each file.
+        names: the names of the files of a set.
+        sets: the number and the paths of each complete set.
+        incomplete: the number of each other set, the path of its first file, and the reason.
+        root: the folder that paths are relative to.
+    """
     pa = import_pyarrow()
     places = {name: place for place, name in enumerate(table["path"].to_pylist())}
-    order = [places[as_text(_name(path, root))] for paths in aligned for path in paths]
+    order = [places[as_text(_name(path, root))] for _, paths in sets for path in paths]
     whole = table.take(pa.array(order, pa.int64()))
     errors = [error and f"{error}; {SO_SKIPPED}" for error in whole["error"].to_pylist()]
     whole = whole.set_column(whole.schema.get_field_index("error"), "error", pa.array(errors, pa.string()))
-    incomplete = [
-        {**NOTHING, "path": as_text(_name(path, root)), "error": as_text(reason)}
-        for path, reason in aligned.problems.items()
+    bad = [
+        {**NOTHING, "path": as_text(_name(path, root)), "error": as_text(reason)} for _, (path, reason) in incomplete
     ]
-    rows = pa.concat_tables([whole, pa.Table.from_pylist(incomplete, schema=schema())])
-    names = [*aligned.names] * len(aligned) + [None] * len(incomplete)
-    numbers = [each for each in range(len(aligned)) for _ in aligned.names]
-    numbers += range(len(aligned), len(aligned) + len(incomplete))
-    rows = rows.append_column(NAME, pa.array(names, pa.string())).append_column(SET, pa.array(numbers, pa.int64()))
-    return rows.combine_chunks()
+    rows = pa.concat_tables([whole, pa.Table.from_pylist(bad, schema=schema())])
+    names_of_rows = [*names] * len(sets) + [None] * len(bad)
+    numbers = [number for number, _ in sets for _ in names] + [number for number, _ in incomplete]
+    rows = rows.append_column(NAME, pa.array(names_of_rows, pa.string()))
+    return rows.append_column(SET, pa.array(numbers, pa.int64())).combine_chunks()
 
 
 def _described(groups: list[list[Named]], num_workers: int, store: Store) -> Iterator[Any]:
@@ -133,7 +161,7 @@ def describe_all(files: Sequence[Named], store: Store | None = None) -> Any:
 
 def _divide(named: Sequence[Named], previous: Any | None, store: Store) -> tuple[list[int], list[Named]]:
     """Return the rows of the previous index that are still valid, and the files without such a row."""
-    if previous is None:
+    if previous is None or not named:
         return [], list(named)
     state = ("size", "digest" if is_remote(named[0][0]) else "mtime_ns", "offset")
     names, errors, *stamps = (previous[key].to_pylist() for key in ("path", "error", *state))

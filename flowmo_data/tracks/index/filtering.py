@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
 from flowmo_data.errors import OptionError
-from flowmo_data.tracks.index.aligned_columns import AlignedColumns
+from flowmo_data.sources.listing import is_excluded
+from flowmo_data.sources.paths import joined
+from flowmo_data.tracks.index.aligned_columns import SET, AlignedColumns
 from flowmo_data.tracks.index.columns import Columns, one_chunk
 from flowmo_data.tracks.index.schema import METADATA, SEGMENTS, import_pyarrow
 from flowmo_data.tracks.index.segments import START, STOP, SegmentColumns
@@ -42,6 +45,16 @@ def kept_rows(index: Any, columns: Columns | SegmentColumns | AlignedColumns, ex
     place = index.column_names.index(SEGMENTS)
     listed = index.set_column(place, SEGMENTS, pa.LargeListArray.from_arrays(pa.array(ends), segments))
     return listed.take(files).combine_chunks()
+
+
+def without_files(index: Any, root: str, paths: Collection[str]) -> tuple[Any, int]:
+    """Return the table of an index without some files and their partners, and how many files or sets these are."""
+    pa = import_pyarrow()
+    names = index["path"].to_pylist()
+    sets = index[SET].to_pylist() if SET in index.column_names else range(len(names))
+    dropped = {each for each, name in zip(sets, names, strict=True) if is_excluded(joined(root, name), paths)}
+    kept = [row for row, each in enumerate(sets) if each not in dropped]
+    return index.take(pa.array(kept, pa.int64())).combine_chunks(), len(dropped)
 
 
 def _fields(index: Any, columns: Columns | SegmentColumns) -> Any:

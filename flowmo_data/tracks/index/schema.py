@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from flowmo_data.sources import rows
-from flowmo_data.sources.member_paths import is_member, order_key
+from flowmo_data.sources.member_paths import order_key
 
 VERSION = 5
 METADATA_KEY = b"flowmo_data.index"
@@ -74,8 +74,13 @@ def schema() -> Any:
 
 def sorted_by_path(table: Any) -> Any:
     """Return the rows of files, sorted by path; the members of a tar lie together, at the place of their tar."""
+    return table.take(order_by_path(table))
+
+
+def order_by_path(table: Any) -> Any:
+    """Return the numbers of the rows in that order, as an Arrow array. Rows with the same path keep their order."""
+    pa = import_pyarrow()
+    if not pa.compute.any(pa.compute.starts_with(table["path"], "tar://")).as_py():
+        return pa.compute.sort_indices(table.select(["path"]), [("path", "ascending")])
     names = table["path"].to_pylist()
-    if not any(map(is_member, names)):
-        return table.sort_by("path")
-    order = sorted(range(len(names)), key=lambda row: order_key(names[row]))
-    return table.take(import_pyarrow().array(order, import_pyarrow().int64()))
+    return pa.array(sorted(range(len(names)), key=lambda row: order_key(names[row])), pa.int64())

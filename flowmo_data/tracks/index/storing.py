@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from flowmo_data.errors import FilesError, FilesNotFoundError, IndexVersionError, OptionError
 from flowmo_data.sources import Store, is_url
+from flowmo_data.sources.corpus_part import CorpusPart, part_in
 from flowmo_data.sources.member_paths import file_of
 from flowmo_data.sources.paths import absolute, folder_of, joined, relative, resolved
 from flowmo_data.tracks.index.schema import METADATA_KEY, VERSION, import_pyarrow
@@ -16,27 +17,78 @@ from flowmo_data.tracks.index.schema import METADATA_KEY, VERSION, import_pyarro
 INDEX_SUFFIX = ".parquet"
 
 
-def read_index(path: str | os.PathLike[str], root: str | os.PathLike[str] | None, store: Store) -> tuple[Any, str]:
-    """Return the table of an index, and the root of its paths: see `AudioIndex.load`."""
-    path = absolute(path)
+class StoredIndex(NamedTuple):
+    """An index as its file has it."""
+
+    path: str
+    """absolute, or a URL"""
+    table: Any
+    values: dict[str, Any]
+    """what the file says about the index: `docs/corpus_index.md` lists the keys"""
+
+    @property
+    def part(self) -> CorpusPart | None:
+        """The part of a corpus that it is the index of; None if that is the whole corpus."""
+        return part_in(self.values)
+
+
+def read_index(
+    path: str | os.PathLike[str], root: str | os.PathLike[str] | None, store: Store
+) -> tuple[Any, str, CorpusPart | None]:
+    """Return the table of an index, the root of its paths, and the part that it is: see `AudioIndex.load`."""
+    stored = read_stored(absolute(path), store)
+    return stored.table, _find_root(stored, root, store), stored.part
+
+
+def read_stored(path: str, store: Store, *, use_threads: bool = True) -> StoredIndex:
+    """Return the index in a file, without a look at its files. Raises as `AudioIndex.load`.
+
+    Args:
+        path: absolute path, or URL.
+        store: access to a URL.
+        use_threads: read columns in threads; False where several files are read at once.
+    """
     pa = import_pyarrow()
     make_one = f"make one: flowmo-data index FOLDER -o {path}"
     try:
-        table = pa.parquet.read_table(pa.BufferReader(store.read_all(path)) if is_url(path) else path)
+        data = pa.BufferReader(store.read_all(path)) if is_url(path) else path
+        with pa.parquet.ParquetFile(data, pre_buffer=False) as file:
+            table = file.read(use_threads=use_threads)
     except FileNotFoundError:
         raise FilesNotFoundError(f"{path}: there is no such index; {make_one}") from None
     except (pa.ArrowException, OSError) as error:
         raise FilesError(f"{path}: this is not an index ({error}); delete it, and {make_one}") from error
-    metadata = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
-    if metadata.get("version") != VERSION:
-        if "version" not in metadata:
+    values = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
+    if values.get("version") != VERSION:
+        if "version" not in values:
             raise FilesError(f"{path}: it is a Parquet file, but not an index; delete it, and {make_one}")
-        was = f"{path} is an index of version {metadata['version']}, and this is flowmo_data for version {VERSION}"
+        was = f"{path} is an index of version {values['version']}, and this is flowmo_data for version {VERSION}"
         raise IndexVersionError(f"{was}; {make_one}")
-    return table, _find_root(path, metadata, root, table["path"], store)
+    return StoredIndex(path, table, values)
 
 
-def write_index(table: Any, root: str, path: str | os.PathLike[str], store: Store) -> None:
+def stored_columns(path: str | os.PathLike[str], store: Store) -> set[str]:
+    """Return the columns of the index that is at a path, of any version; none if there is nothing.
+
+    Raises:
+        FilesError: something else is there.
+    """
+    path = absolute(path)
+    pa = import_pyarrow()
+    if not (store.exists(path) if is_url(path) else os.path.exists(path)):
+        return set()
+    try:
+        found = pa.parquet.read_schema(pa.BufferReader(store.read_all(path)) if is_url(path) else path)
+    except (pa.ArrowException, OSError) as error:
+        raise FilesError(f"{path}: this is not an index ({error}); delete it, or choose another name") from error
+    if METADATA_KEY not in (found.metadata or {}):
+        raise FilesError(f"{path}: it is a Parquet file, but not an index; delete it, or choose another name")
+    return set(found.names)
+
+
+def write_index(
+    table: Any, root: str, path: str | os.PathLike[str], store: Store, part: CorpusPart | None = None
+) -> None:
     """Write the table of an index: see `AudioIndex.save`."""
     path = absolute(path)
     if not path.endswith(INDEX_SUFFIX):
@@ -45,6 +97,7 @@ def write_index(table: Any, root: str, path: str | os.PathLike[str], store: Stor
         "version": VERSION,
         "root": relative(root, folder_of(path)),
         "absolute_root": root,
+        **(part.as_json() if part else {}),
     }
     table = table.replace_schema_metadata({METADATA_KEY: json.dumps(metadata).encode()})
     if is_url(path):
@@ -74,12 +127,11 @@ def _write(table: Any, file: IO[bytes]) -> None:
     )
 
 
-def _find_root(
-    path: str, metadata: dict[str, str], root: str | os.PathLike[str] | None, names: Any, store: Store
-) -> str:
+def _find_root(stored: StoredIndex, root: str | os.PathLike[str] | None, store: Store) -> str:
     """Return the first possible folder that contains some of the files."""
+    path, names = stored.path, stored.table["path"]
     samples = [names[place].as_py() for place in sorted({0, len(names) // 2, len(names) - 1}) if len(names)]
-    candidates = [resolved(metadata["root"], folder_of(path)), metadata["absolute_root"]]
+    candidates: list[str] = [resolved(stored.values["root"], folder_of(path)), stored.values["absolute_root"]]
     if root is not None:
         candidates = [absolute(root)]
     if len(set(candidates)) == 1 and is_url(candidates[0]):
