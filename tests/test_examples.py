@@ -5,6 +5,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from builders import make_mp3
 from programs import LIGHTNING, TORCH, finish, wait_until
 from programs import start as start_program
 
-from flowmo_data import OptionError
+from flowmo_data import AudioIndex, OptionError
 from flowmo_data.bench.demo import NUM_FILES, default_folder
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -186,6 +188,24 @@ def test_captions_are_followed(folder, tmp_path):
     assert rows[1]["caption"] == "dark and loud"
     right, opposite = map(float, re.search(r"loss (\S+) with the captions, (\S+) with the opposite", output).groups())
     assert opposite > 5 * right
+
+
+@has_pyarrow
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed; it is optional")
+def test_ray_indexes_the_parts(folder, tmp_path):
+    """Starts a real Ray on this machine: ten seconds or more."""
+    command = [sys.executable, EXAMPLES / "index_with_ray.py", os.path.relpath(folder, tmp_path), "--parts", "3"]
+    for _ in range(2):  # again: an update
+        done = subprocess.run(
+            [*command, "--folder", "parts", "-o", "music.parquet"],
+            cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "music.parquet: 5 files in 3 parts, 0 of them bad" in done.stdout
+        merged = (tmp_path / "music.parquet").read_bytes()
+        AudioIndex.build(folder).save(tmp_path / "music.parquet")
+        assert (tmp_path / "music.parquet").read_bytes() == merged
 
 
 def test_without_a_folder_the_demo_corpus_is_made(tmp_path, monkeypatch):

@@ -446,3 +446,12 @@ def test_a_mixture_is_refused_by_the_module_and_its_loader_trains(music):
         model, ResumableDataLoader(mixture, batch_size=2, num_workers=2)
     )
     assert len(model.steps) == 4
+
+
+def test_files_may_be_a_column_of_datasets(music):
+    pytest.importorskip("datasets.features", reason="datasets is not installed; it is optional")  # not tests/datasets
+    import datasets
+
+    paths = [str(path) for path in sorted(music.glob("*.mp3"))]
+    dataset = datasets.Dataset.from_dict({"audio": paths}).cast_column("audio", datasets.Audio())
+    assert StreamingAudioDataModule(dataset["audio"], **SMALL).hparams["train"] == paths

@@ -109,9 +109,9 @@ def check(
 ) -> None:
     """Decode all files in FOLDER. Report which are whole, damaged (where, and how much is lost) or unreadable (why).
 
-    FOLDER is a folder of audio, a file, a glob or an index, or the URL of one. Damaged files are still streamed,
-    without the lost parts. Unreadable files are skipped. StreamingAudioDataset(..., exclude="LIST.txt") leaves both
-    out.
+    FOLDER is a folder of audio, a file, a glob, a manifest (.txt, .csv, .jsonl, .m3u) or an index, or the URL of one.
+    Damaged files are still streamed, without the lost parts. Unreadable files are skipped. StreamingAudioDataset(...,
+    exclude="LIST.txt") leaves both out.
 
     Several folders with names, such as mixture=mix/ vocals=vocals/, have files that are aligned with each other. Files
     without a partner count as unreadable. If lengths in a set differ by more than 50 ms, its first file is damaged.

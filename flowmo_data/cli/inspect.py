@@ -46,7 +46,7 @@ def inspect(
     plot_path: Path | None,
     storage_options: dict[str, Any],
 ) -> None:
-    """Summarize a folder of audio, or an index, or the URL of one: hours, formats, rates, lengths and problems.
+    """Summarize a folder of audio, a manifest or an index, or the URL of one: hours, formats, lengths and problems.
 
     Several folders with names, such as mixture=mix/ vocals=vocals/, have files that are aligned with each other.
     """

@@ -17,6 +17,7 @@ from flowmo_data.errors import AudioFileError, MissingPackageError, OptionError
 from flowmo_data.lightning.lagging import Batches, LaggingLoader, Used
 from flowmo_data.loading import ResumableDataLoader
 from flowmo_data.sources import Metadata
+from flowmo_data.sources.hugging_face import paths_in_column
 from flowmo_data.tracks import AudioIndex
 
 try:
@@ -191,6 +192,9 @@ def _as_text(files: Files | Metadata | None) -> Any:
         )
     if files is None or isinstance(files, (str, AudioIndex)) or callable(files):
         return files
+    column = paths_in_column(files)
+    if column is not None:
+        return [os.fspath(each) for each in column]
     if isinstance(files, Mapping):
         return {name: _as_text(each) for name, each in files.items()}
     return os.fspath(files) if isinstance(files, os.PathLike) else [os.fspath(each) for each in files]

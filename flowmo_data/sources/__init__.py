@@ -1,8 +1,9 @@
 """The user's files as a list, and the bytes of each of them."""
 
 from flowmo_data.sources.aligning import AlignedFiles, AlignedSources, find_aligned, summary_of_problems
+from flowmo_data.sources.entries import Files
 from flowmo_data.sources.excluding import Exclude, excluded_paths
-from flowmo_data.sources.listing import Files, Sources, find_left_out, find_sources
+from flowmo_data.sources.listing import Sources, find_left_out, find_sources
 from flowmo_data.sources.local_file import LocalFile, file_error
 from flowmo_data.sources.metadata import FileMetadata, Metadata
 from flowmo_data.sources.opening import held_whole, indexed_source, offset_of, source_at

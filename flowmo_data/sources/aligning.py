@@ -19,16 +19,10 @@ from hashlib import blake2b
 from typing import overload
 
 from flowmo_data.errors import FilesNotFoundError, FilesTypeError, shown
+from flowmo_data.sources.entries import Files, all_entries_of
 from flowmo_data.sources.excluding import warn_if_nothing_is_excluded
-from flowmo_data.sources.listing import (
-    Files,
-    Sources,
-    entries_of,
-    files_of_entry,
-    is_excluded,
-    named_by,
-    warn_of_left_out,
-)
+from flowmo_data.sources.hugging_face import paths_in_column
+from flowmo_data.sources.listing import Sources, files_of_entry, is_excluded, named_by, warn_of_left_out
 from flowmo_data.sources.member_paths import file_of, is_member, is_tar, split_member
 from flowmo_data.sources.paths import absolute, is_url, split_url
 from flowmo_data.sources.store import Store
@@ -125,12 +119,14 @@ def find_aligned(files: AlignedFiles, *, excluded: Collection[str] = (), store: 
 
 
 def _check_names(files: AlignedFiles) -> None:
+    paths_in_column(files)  # it raises if they are the splits of a dataset
     if not files:
         raise FilesTypeError("files={}: it is empty; give files by name: {'mixture': 'mix/', 'vocals': 'vocals/'}")
     for name, entries in files.items():
         if not isinstance(name, str) or not name:
             raise FilesTypeError(f"files={dict(files)!r}: {name!r} is not a name; use strings such as 'vocals'")
-        if isinstance(entries, Mapping) or str(entries).endswith(".parquet"):
+        is_index = isinstance(entries, (str, os.PathLike)) and str(entries).endswith(".parquet")
+        if isinstance(entries, Mapping) or is_index:
             raise FilesTypeError(
                 f"files={dict(files)!r}: {name!r} must be a folder, a file, a glob, or a sequence of these; make one "
                 "index for all: flowmo-data index NAME=FOLDER NAME=FOLDER -o sets.parquet"
@@ -140,7 +136,7 @@ def _check_names(files: AlignedFiles) -> None:
 def _by_key(files: Files, left_out: dict[str, str], store: Store) -> dict[str, list[str]]:
     """Return the absolute paths of files, by the name of the set that they belong to."""
     found: dict[str, set[str]] = {}
-    for entry in entries_of(files):
+    for entry in all_entries_of(files, store):
         for path, key in _with_keys(entry, left_out, store):
             found.setdefault(key, set()).add(path)
     return {key: sorted(paths) for key, paths in found.items()}
@@ -150,7 +146,7 @@ def _with_keys(entry: object, left_out: dict[str, str], store: Store) -> Iterato
     """Yield the files of an entry, each with the name of the set that it belongs to."""
     found: tuple[str, list[str]] | None = None
     files = files_of_entry(entry, left_out, store)
-    for path in with_members(files, left_out, store, named=named_by([entry])):
+    for path in with_members(files, left_out, store, named=named_by(entry)):
         file = file_of(path)
         inner = split_url(file).path if is_url(file) else file
         if found is None:

@@ -8,12 +8,12 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from hashlib import blake2b
-from typing import Union, overload
+from typing import overload
 
 import numpy as np
 
 from flowmo_data.errors import FilesError, FilesNotFoundError, FilesTypeError
-from flowmo_data.sources.braces import expand_braces
+from flowmo_data.sources.entries import Files, all_entries_of, described, expanded, wrong_type
 from flowmo_data.sources.excluding import warn_if_nothing_is_excluded
 from flowmo_data.sources.folders import (
     AUDIO_SUFFIXES,
@@ -23,7 +23,8 @@ from flowmo_data.sources.folders import (
     summary,
     walk_folder,
 )
-from flowmo_data.sources.member_paths import file_of, is_member, order_key
+from flowmo_data.sources.manifests import ListedPath
+from flowmo_data.sources.member_paths import file_of, is_member, is_tar, order_key
 from flowmo_data.sources.paths import absolute, is_remote, is_url, split_url
 from flowmo_data.sources.store import Entry, Store
 from flowmo_data.sources.tar_listing import members_named, with_members
@@ -31,9 +32,6 @@ from flowmo_data.sources.tar_listing import members_named, with_members
 logger = logging.getLogger(__name__)
 
 _NO_FILE = f"no file in it ends in {', '.join(AUDIO_SUFFIXES)}"
-
-Files = Union[str, "os.PathLike[str]", Sequence[Union[str, "os.PathLike[str]"]]]
-"""A folder, a file, a tar, a glob, or a sequence of these; each a path or a URL, with braces or without."""
 
 
 class Sources(Sequence[str]):
@@ -113,7 +111,9 @@ def find_sources(
     warn_of_left_out(left_out, excluded)
     if not len(sources):
         reason = f"all files are among the {len(excluded)} paths in exclude=" if excluded else "it is empty"
-        raise FilesNotFoundError(f"files={files!r}: {reason}; name a folder, a file, a glob, or several of these")
+        raise FilesNotFoundError(
+            f"files={described(files)}: {reason}; name a folder, a file, a glob, or several of these"
+        )
     return sources
 
 
@@ -144,43 +144,31 @@ def found_files(
 
     `listed` are the only tars in stores that are to be listed; None for all of them.
     """
-    entries = entries_of(files)
-    found = (path for entry in entries for path in files_of_entry(entry, left_out, store))
-    yield from with_members(found, left_out, store, named=named_by(entries), listed=listed)
+    named: set[str] = set()
+
+    def paths() -> Iterator[str]:
+        for entry in all_entries_of(files, store):
+            named.update(named_by(entry))
+            yield from files_of_entry(entry, left_out, store)
+
+    yield from with_members(paths(), left_out, store, named=named, listed=listed)
 
 
-def named_by(entries: Iterable[object]) -> set[str]:
-    """Return the absolute paths that the user has named, which are not found in folders."""
-    return {absolute(entry) for entry in entries if isinstance(entry, (str, os.PathLike))}
-
-
-def entries_of(files: Files) -> list[object]:
-    """Return the folders, files and globs that `files` lists, with braces expanded.
-
-    Raises:
-        FilesTypeError: it lists nothing.
-    """
-    entries = [files] if isinstance(files, (str, os.PathLike)) else files
-    if not isinstance(entries, Iterable) or isinstance(entries, (bytes, dict)):
-        raise FilesTypeError(_wrong_type(files))
-    return [each for entry in entries for each in _expanded(entry)]
-
-
-def _expanded(entry: object) -> Iterable[object]:
-    """Return the entries that one with braces stands for. A file whose name has braces is that file."""
-    path = os.fspath(entry) if isinstance(entry, (str, os.PathLike)) else b""
-    if not isinstance(path, str) or "{" not in path or (not is_url(path) and os.path.lexists(path)):
-        return (entry,)
-    return expand_braces(path)
+def named_by(entry: object) -> set[str]:
+    """Return the absolute path of a tar that the user has named, and not found in a folder."""
+    return {absolute(entry)} if isinstance(entry, (str, os.PathLike)) and is_tar(os.fspath(entry)) else set()
 
 
 def files_of_entry(entry: object, left_out: dict[str, str], store: Store) -> Iterator[str]:
     """Yield the absolute paths of the files and the tars that one entry names."""
+    if isinstance(entry, ListedPath):
+        yield from _listed_files(entry, left_out, store)
+        return
     if not isinstance(entry, (str, os.PathLike)):
-        raise FilesTypeError(_wrong_type(entry))
+        raise FilesTypeError(wrong_type(entry))
     path = os.fspath(entry)
     if not isinstance(path, str):
-        raise FilesTypeError(_wrong_type(entry))
+        raise FilesTypeError(wrong_type(entry))
     if not path:
         raise FilesNotFoundError("files='': an empty path; name a folder, a file or a glob ('.' is the current folder)")
     place = absolute(path)
@@ -203,6 +191,22 @@ def files_of_entry(entry: object, left_out: dict[str, str], store: Store) -> Ite
     else:
         _check_accessible(path, place)
         raise FilesNotFoundError(f"files={path!r}: there is no such file or folder (looked for {place})")
+
+
+def _listed_files(entry: ListedPath, left_out: dict[str, str], store: Store) -> Iterator[str]:
+    """Yield the files that an entry of a manifest names. A URL of audio is not looked up, as that takes time."""
+    try:
+        for path in expanded(entry.path):
+            if isinstance(path, str) and is_url(path) and kind_of_name(path) in ("audio", "tar") and not _is_glob(path):
+                yield path
+            else:
+                yield from files_of_entry(path, left_out, store)
+    except FilesError as error:
+        raise type(error)(f"{entry.place}: {error}") from error
+
+
+def _is_glob(url: str) -> bool:
+    return glob.has_magic(split_url(url).path)
 
 
 def _expand_url(url: str, left_out: dict[str, str], store: Store) -> Iterator[str]:
@@ -251,10 +255,3 @@ def _check_accessible(path: str, absolute: str) -> None:
         raise FilesError(f"files={path!r}: {absolute} cannot be accessed ({error.strerror})") from error
     else:
         raise FilesError(f"files={path!r}: {absolute} is neither a file nor a folder")
-
-
-def _wrong_type(value: object) -> str:
-    return (
-        f"files={value!r}: {type(value).__name__} does not name a file; "
-        "give a str or a pathlib.Path of a folder, a file or a glob, or a sequence of these"
-    )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Union
 
 from flowmo_data.errors import FilesNotFoundError
-from flowmo_data.sources.listing import entries_of
+from flowmo_data.sources.entries import entries_of
 from flowmo_data.sources.paths import absolute, is_url, split_url
 from flowmo_data.sources.store import Store
 

@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from flowmo_data.errors import FilesError, FilesNotFoundError, OptionError, counted, shown
-from flowmo_data.sources.paths import absolute, folder_of, is_url, resolved
+from flowmo_data.sources.manifests import FILE_COLUMNS, named_beside
+from flowmo_data.sources.paths import absolute, folder_of, is_url
 from flowmo_data.sources.rows import import_pyarrow
 from flowmo_data.sources.store import Store
 
@@ -27,8 +28,6 @@ logger = logging.getLogger(__name__)
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 """suffixes of tables; `.json` is for JSON lines too"""
-FILE_COLUMNS = ("file_name", "path", "audio_filepath")
-"""names of the column with the file; the first of them that a table has"""
 _LINES_AT_A_TIME = 10_000
 _INTEGER = r"^-?(0|[1-9][0-9]{0,17})$"
 _NUMBER = r"^(-?((0|[1-9][0-9]{0,17})(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?|[nN]a[nN])$"
@@ -66,7 +65,6 @@ class Table:
             name: _combined(table[name]) for name in table.column_names if name != self.file_column
         }
         self._folder = folder_of(self.path)
-        self._is_remote = is_url(self.path)
         hashes = np.fromiter((_hash(self.file(row)) for row in range(len(self))), np.uint64, len(self))
         self._order = np.argsort(hashes, kind="stable")
         self._hashes = hashes[self._order]
@@ -80,9 +78,7 @@ class Table:
     def file(self, row: int) -> str:
         """Return the absolute path of a row's file, or its URL."""
         name = self._names[row].as_py() or ""
-        if self._is_remote or "://" in name:
-            return resolved(name, self._folder)
-        return os.path.normpath(os.path.join(self._folder, name))
+        return named_beside(name, self._folder)
 
     def rows(self, path: str) -> list[int]:
         """Return the numbers of the rows of the file at `path`, in order."""

@@ -58,8 +58,8 @@ class AudioIndex:
         """Read the headers of all packets of all files. Nothing is decoded.
 
         Args:
-            files: as for `StreamingAudioDataset`: a folder, a file, a glob, a sequence of these, or a dictionary of
-                those for files that are aligned with each other.
+            files: as for `StreamingAudioDataset`: a folder, a file, a glob, a manifest, a sequence of these, or a
+                dictionary of those for files that are aligned with each other.
             root: folder, or its URL, that the index's paths are relative to, so that the two can be moved together;
                 None for the folder that holds all files.
             previous: an earlier index; files with the same size and modification time as in it are not read again.

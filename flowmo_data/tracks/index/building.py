@@ -22,6 +22,7 @@ from flowmo_data.sources import (
     is_url,
 )
 from flowmo_data.sources.corpus_part import CorpusPart
+from flowmo_data.sources.entries import described
 from flowmo_data.sources.member_paths import is_member
 from flowmo_data.sources.paths import absolute, common_folder, name_below
 from flowmo_data.sources.tars import place_of, store_for
@@ -204,8 +205,8 @@ def _common_root(files: Files | AlignedFiles, sources: Sequence[str]) -> str:
     root = common_folder(sources)
     if root is None:
         raise FilesError(
-            f"files={files!r}: some files are local or in different stores, and an index's paths are relative to one "
-            "folder; make an index of each store"
+            f"files={described(files)}: some files are local or in different stores, and an index's paths are relative "
+            "to one folder; make an index of each store"
         )
     return root
 
