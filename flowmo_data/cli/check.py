@@ -29,7 +29,8 @@ from flowmo_data.errors import AudioFileError
 from flowmo_data.runtime.processes import num_cores, process_map
 from flowmo_data.sources import AlignedSources, Sources, Store, find_aligned, find_sources, held_whole, source_at
 from flowmo_data.sources.corpus_part import CorpusPart
-from flowmo_data.sources.member_paths import is_tar
+from flowmo_data.sources.member_paths import file_of
+from flowmo_data.sources.part_listing import list_part
 from flowmo_data.tracks import Loss, Track, open_track
 from flowmo_data.tracks.aligned import difference
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
@@ -127,40 +128,56 @@ def check(
             check_writable(path, option)
     files = parse_files(folders)
     is_index = isinstance(files, str) and files.endswith(INDEX_SUFFIX)
-    aligned, sources = _listed(files, Store(storage_options))
+    store = Store(storage_options)
+    left_out = {} if is_index or part is not None else left_out_of(files, store)
+    aligned, sources = _listed(files, store, whole_tars=part is not None)
     if part is not None:
-        aligned, sources, part = _part_of(aligned, sources, part)
-    checks = _checked(sources, decoder, workers, Store(storage_options))
+        aligned, sources, left_out, part = _part_of(aligned, sources, part, files, store)
+    checks = _checked(sources, decoder, workers, store)
     if aligned is not None:
         checks = list(_with_sets(checks, aligned))
-    is_first = part is None or part.number == 1  # all parts have the same left out
-    left_out = left_out_of(files, storage_options) if is_first and not is_index else {}
     report = CheckReport(decoder, sorted_checks(checks), left_out, part)
     report.publish(root_of(files), json_path, quarantine_path)
-    if report.not_whole or any(map(is_tar, left_out)):
+    if not report.is_good:
         sys.exit(1)
 
 
-def _listed(files: str | Mapping[str, str], store: Store) -> tuple[AlignedSources | None, Sequence[str]]:
+def _listed(
+    files: str | Mapping[str, str], store: Store, *, whole_tars: bool
+) -> tuple[AlignedSources | None, Sequence[str]]:
     """Return the sets of files, if files are aligned with each other, and all files to check."""
     if not isinstance(files, str):
         aligned = find_aligned(files, store=store)
         return aligned, Sources(chain(*aligned), store)
     if files.endswith(INDEX_SUFFIX):
         return _of_index(AudioIndex.load(files, storage_options=store.options))
-    return None, find_sources(files, store=store)
+    return None, find_sources(files, store=store, whole_tars=whole_tars)
 
 
 def _part_of(
-    aligned: AlignedSources | None, sources: Sequence[str], part: CorpusPart
-) -> tuple[AlignedSources | None, Sequence[str], CorpusPart]:
-    """Return the sets and the files of a part, and the part with the fingerprint of them all."""
-    if aligned is None:
-        return None, [path for path in sources if part.holds(path)], part.of(sources)
-    part = part.of(chain(aligned.names, sources, aligned.problems))
-    problems = {path: reason for path, reason in aligned.problems.items() if part.holds(path)}
-    sets = AlignedSources(aligned.names, [paths for paths in aligned if part.holds(paths[0])], problems)
-    return sets, Sources(chain(*sets)), part
+    aligned: AlignedSources | None,
+    sources: Sequence[str],
+    part: CorpusPart,
+    files: str | Mapping[str, str],
+    store: Store,
+) -> tuple[AlignedSources | None, Sequence[str], dict[str, str], CorpusPart]:
+    """Return the sets and the files of a part, what is left out, and the part with the fingerprint of the corpus.
+
+    All parts have the same left out of folders, so only the first reports it.
+    """
+    is_index = isinstance(files, str) and files.endswith(INDEX_SUFFIX)
+    left_out = {} if is_index or part.number > 1 else left_out_of(files, store, whole_tars=True)
+    if aligned is not None:
+        part = part.of(chain(aligned.names, sources, aligned.problems))
+        problems = {path: reason for path, reason in aligned.problems.items() if part.holds(path)}
+        sets = AlignedSources(aligned.names, [paths for paths in aligned if part.holds(paths[0])], problems)
+        return sets, Sources(chain(*sets), store), left_out, part
+    part = part.of(sources)
+    chosen = [path for path in sources if part.holds(file_of(path))]
+    if is_index or not isinstance(files, str):
+        return None, chosen, left_out, part
+    listed = list_part(chosen, files, store)
+    return None, listed.sources, {**left_out, **listed.left_out}, part
 
 
 def _of_index(index: AudioIndex) -> tuple[AlignedSources | None, Sequence[str]]:

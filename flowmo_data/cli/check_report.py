@@ -16,6 +16,7 @@ from rich.text import Text
 from flowmo_data.cli.console import reasons_table, say, show
 from flowmo_data.errors import FilesError, FilesNotFoundError, counted, shown
 from flowmo_data.sources.corpus_part import CorpusPart, part_in
+from flowmo_data.sources.member_paths import is_tar, order_key
 from flowmo_data.sources.paths import is_url, relative
 from flowmo_data.sources.store import Store
 from flowmo_data.sources.whole_corpus import odd_one_out, whole_corpus
@@ -75,6 +76,11 @@ class CheckReport(NamedTuple):
         """The results for damaged and unreadable files."""
         return [each for each in self.checks if each.verdict != WHOLE]
 
+    @property
+    def is_good(self) -> bool:
+        """Whether all files are whole, and no tar is cut off or damaged."""
+        return not self.not_whole and not any(map(is_tar, self.left_out))
+
     def publish(self, root: str, json_path: Path | None, quarantine_path: Path | None) -> None:
         """Print what is wrong, and write the files that the user wants.
 
@@ -94,7 +100,7 @@ class CheckReport(NamedTuple):
                 "decoder": self.decoder,
                 **(self.part.as_json() if self.part else {}),
                 "files": [each.as_json() for each in self.checks],
-                "left_out": dict(self.left_out),
+                "left_out": dict(sorted(self.left_out.items())),
             }
             json_path.write_text(json.dumps(values, indent=1))
         if quarantine_path:
@@ -103,7 +109,7 @@ class CheckReport(NamedTuple):
 
 def sorted_checks(checks: Sequence[FileCheck]) -> list[FileCheck]:
     """Return results in the order of a report."""
-    return sorted(checks, key=lambda check: os.fsencode(check.path))
+    return sorted(checks, key=lambda check: order_key(check.path))
 
 
 def merged_report(paths: Sequence[str], store: Store) -> CheckReport:

@@ -68,15 +68,16 @@ def parse_files(arguments: Sequence[str]) -> str | dict[str, str]:
     return named
 
 
-def left_out_of(files: str | Mapping[str, str], storage_options: Mapping[str, Any]) -> dict[str, str]:
-    """Return what is left out of folders though it may be audio: reasons, by path."""
-    folders, store = [files] if isinstance(files, str) else list(files.values()), Store(storage_options)
-    return {path: reason for folder in folders for path, reason in find_left_out(folder, store=store).items()}
+def left_out_of(files: str | Mapping[str, str], store: Store, *, whole_tars: bool = False) -> dict[str, str]:
+    """Return what is left out of folders though it may be audio: reasons, by path. Args as for `find_sources`."""
+    folders = [files] if isinstance(files, str) else list(files.values())
+    found = (find_left_out(folder, store=store, whole_tars=whole_tars) for folder in folders)
+    return {path: reason for each in found for path, reason in each.items()}
 
 
 def show_left_out(files: str | Mapping[str, str], storage_options: Mapping[str, Any]) -> dict[str, str]:
     """Print what is left out of folders though it may be audio; return the reasons, by path."""
-    left_out = left_out_of(files, storage_options)
+    left_out = left_out_of(files, Store(storage_options))
     if left_out:
         show(reasons_table("left out", left_out, root_of(files)))
     return left_out

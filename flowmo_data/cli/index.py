@@ -99,7 +99,7 @@ def index(
         storage_options=storage_options,
     )
     built = joined(built, metadata, segments)
-    if part is None or part.number == 1:  # all parts would print the same
+    if part is None:  # parts have the line in the log
         show_left_out(files, storage_options)
     save(built, output, " ".join(folders), storage_options)
     if previous is not None:

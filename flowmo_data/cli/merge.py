@@ -87,5 +87,5 @@ def _merge_reports(
     paths = find_part_files(parts, REPORT_SUFFIX, store, besides=absolute(output))
     report = merged_report(paths, store)
     report.publish(".", output, quarantine_path)
-    if report.not_whole:
+    if not report.is_good:
         sys.exit(1)

@@ -129,10 +129,10 @@ def is_excluded(path: str, excluded: Collection[str]) -> bool:
     return path in excluded or (is_member(path) and file_of(path) in excluded)
 
 
-def find_left_out(files: Files, *, store: Store | None = None) -> dict[str, str]:
+def find_left_out(files: Files, *, store: Store | None = None, whole_tars: bool = False) -> dict[str, str]:
     """Return what `find_sources` leaves out of folders and tars, though it may be audio: the reasons, by path."""
     left_out: dict[str, str] = {}
-    for _ in found_files(files, left_out, store or Store()):
+    for _ in found_files(files, left_out, store or Store(), () if whole_tars else None):
         pass
     return dict(sorted(left_out.items()))
 
@@ -156,7 +156,7 @@ def found_files(
 
 def named_by(entry: object) -> set[str]:
     """Return the absolute path of a tar that the user has named, and not found in a folder."""
-    return {absolute(entry)} if isinstance(entry, (str, os.PathLike)) and is_tar(os.fspath(entry)) else set()
+    return {absolute(entry)} if isinstance(entry, (str, os.PathLike)) and is_tar(str(os.fspath(entry))) else set()
 
 
 def files_of_entry(entry: object, left_out: dict[str, str], store: Store) -> Iterator[str]:

@@ -23,7 +23,8 @@ from flowmo_data.sources import (
 )
 from flowmo_data.sources.corpus_part import CorpusPart
 from flowmo_data.sources.entries import described
-from flowmo_data.sources.member_paths import is_member
+from flowmo_data.sources.member_paths import file_of, is_member
+from flowmo_data.sources.part_listing import list_part
 from flowmo_data.sources.paths import absolute, common_folder, name_below
 from flowmo_data.sources.tars import place_of, store_for
 from flowmo_data.tracks.aligned import SO_SKIPPED
@@ -60,7 +61,7 @@ def build_table(
         aligned = find_aligned(files, store=store)
         sources = Sources(chain(*aligned), store)
     else:
-        aligned, sources = None, find_sources(files, store=store)
+        aligned, sources = None, find_sources(files, store=store, whole_tars=part is not None)
     others = [] if aligned is None else aligned.problems
     root = absolute(root) if root is not None else _common_root(files, [*sources, *others])
     named = [(path, _name(path, root)) for path in sources]
@@ -69,7 +70,9 @@ def build_table(
         part = part.of(chain(labels, (name for _, name in named), (_name(path, root) for path in others)))
     if aligned is None:
         if part is not None:
-            named = [each for each in named if part.holds(each[1])]
+            assert not isinstance(files, Mapping)
+            chosen = (path for path, name in named if part.holds(file_of(name)))
+            named = [(path, _name(path, root)) for path in list_part(chosen, files, store).sources]
         return _table(named, previous, num_workers, on_files, store), root, part
     sets = [*enumerate(aligned)]
     incomplete = [*enumerate(aligned.problems.items(), len(aligned))]

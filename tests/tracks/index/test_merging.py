@@ -6,6 +6,7 @@ import pytest
 from builders import DATA, make_wav
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tars import tar_of
 
 from flowmo_data import (
     AudioFrameDataset,
@@ -15,6 +16,7 @@ from flowmo_data import (
     OptionError,
     StreamingAudioDataset,
 )
+from flowmo_data.sources import tar_listing
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="the extra index is not installed")
 
@@ -87,6 +89,29 @@ def test_parts_of_aligned_sets_are_the_index_of_all(aligned, tmp_path_factory, c
     assert saved(merged, folder / "corpus.parquet") == saved(AudioIndex.build(aligned), folder / "corpus.parquet")
     assert (merged.names, len(merged)) == (("mixture", "voice"), 9)
     assert sum(len(AudioIndex.load(path)) for path in paths) == 9  # whole sets in each part
+
+
+def test_parts_of_tars_are_the_index_of_all(corpus, tmp_path, monkeypatch):
+    memory = pytest.importorskip("fsspec", reason="the extra remote is not installed").filesystem("memory")
+    samples = {path.name: path.read_bytes() for path in sorted(corpus.glob("[0-9a]*.[mw]*"))}
+    for number in range(5):
+        data = tar_of({f"{number}/{name}": each for name, each in samples.items()})
+        memory.pipe(f"/shards/{number}.tar", data)
+        (tmp_path / f"{number}.tar").write_bytes(data)
+    memory.pipe("/shards/single.wav", samples["a.wav"])
+    listed = []
+    list_tar = tar_listing.list_tar
+    monkeypatch.setattr(tar_listing, "list_tar", lambda tar, store: listed.append(tar) or list_tar(tar, store))
+    try:
+        for files in ("memory://shards", "memory://shards/{0..4}.tar", "memory://shards/0.tar", tmp_path):
+            listed.clear()
+            paths = made_parts(files, 3, tmp_path / "parts")
+            if isinstance(files, str):  # tars in a store are listed once, each by the machine that reads it
+                assert len(listed) == len(set(listed)) == (1 if files.endswith("/0.tar") else 5)
+            whole = saved(AudioIndex.build(files), tmp_path / "corpus.parquet")
+            assert saved(AudioIndex.merge(paths), tmp_path / "corpus.parquet") == whole
+    finally:
+        memory.rm("/shards", recursive=True)
 
 
 def test_tables_are_joined_with_the_merged_index(corpus, tmp_path):
