@@ -201,8 +201,12 @@ class IndexedStream:
         return Progress(progress.epoch + 1, progress.handed_out, progress.begin - self.frames_per_epoch)
 
     def substitute(self, span: Span, epoch: int, attempt: int) -> Span | None:
-        """Return another frame of the epoch, so that ranks still have the same number of frames."""
-        bits = random_bits(self._options.seed, epoch, Purpose.SUBSTITUTE, span.place, attempt)
+        """Return another frame of the epoch, so that ranks still have the same number of frames.
+
+        Where all epochs have the same frames, all have the same substitutes.
+        """
+        of_epoch = epoch if self._options.shuffle or self._options.jitter else 0
+        bits = random_bits(self._options.seed, of_epoch, Purpose.SUBSTITUTE, span.place, attempt)
         return self.span(random_below(bits, self.frames_per_epoch), epoch)
 
     @property

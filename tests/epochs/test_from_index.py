@@ -442,6 +442,17 @@ def test_a_corpus_that_is_gone_is_an_error(tmp_path):
         list(dataset)
 
 
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_without_shuffling_all_epochs_have_the_same_substitutes(index, shuffle):
+    dataset = StreamingAudioDataset(
+        index, samples_per_frame=16, channels=1, shuffle=shuffle, return_info=True,
+        transform=lambda item: item["path"] if item["num_valid"] == 16 else None,
+    )  # fmt: skip
+    one, other = list(dataset), list(dataset)
+    assert dataset.report().rejected > 0
+    assert (one == other) == (not shuffle)
+
+
 def test_bad_files_are_told_by_one_worker(tmp_path, caplog):
     make_wav(tmp_path / "a.wav", 30_000)
     (tmp_path / "bad.mp3").write_bytes(b"text " * 100)

@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 from builders import DATA, make_wav
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tars import tar_of
@@ -16,6 +17,7 @@ from flowmo_data import (
     OptionError,
     StreamingAudioDataset,
 )
+from flowmo_data.cli.group import flowmo_data_command
 from flowmo_data.sources import tar_listing
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="the extra index is not installed")
@@ -112,6 +114,23 @@ def test_parts_of_tars_are_the_index_of_all(corpus, tmp_path, monkeypatch):
             assert saved(AudioIndex.merge(paths), tmp_path / "corpus.parquet") == whole
     finally:
         memory.rm("/shards", recursive=True)
+
+
+def test_parts_and_their_merger_lie_in_a_store(corpus, tmp_path):
+    memory = pytest.importorskip("fsspec", reason="the extra remote is not installed").filesystem("memory")
+    try:
+        for number in (1, 2):
+            AudioIndex.build(corpus, part=(number, 2)).save(f"memory://parts/{number}.parquet")
+        merged = AudioIndex.merge("memory://parts")
+        assert saved(merged, tmp_path / "c.parquet") == saved(AudioIndex.build(corpus), tmp_path / "c.parquet")
+        command = ["merge", "memory://parts", "-o", "memory://parts/corpus.parquet"]
+        for _ in range(2):  # the result is not taken for a part
+            done = CliRunner().invoke(flowmo_data_command, command)
+            assert done.exit_code == 0, done.output
+        assert AudioIndex.load("memory://parts/corpus.parquet").table.equals(merged.table)
+        assert len(AudioIndex.merge("memory://parts/[12].parquet")) == len(merged)
+    finally:
+        memory.rm("/parts", recursive=True)
 
 
 def test_tables_are_joined_with_the_merged_index(corpus, tmp_path):
