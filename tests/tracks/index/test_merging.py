@@ -1,12 +1,15 @@
+import json
 import os
 import random
 import shutil
+from pathlib import Path
 
 import pytest
 from builders import DATA, make_wav
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from programs import run
 from tars import tar_of
 
 from flowmo_data import (
@@ -14,6 +17,7 @@ from flowmo_data import (
     AudioIndex,
     FilesError,
     FilesNotFoundError,
+    IndexVersionError,
     OptionError,
     StreamingAudioDataset,
 )
@@ -203,6 +207,10 @@ def test_what_is_not_all_parts_of_one_corpus_is_refused(corpus, aligned, tmp_pat
     (tmp_path / "text.parquet").write_text("no index")
     with pytest.raises(FilesError, match=r"text.parquet: this is not an index"):
         AudioIndex.merge([one, tmp_path / "text.parquet"])
+    metadata = {"flowmo_data.index": json.dumps({"version": 99})}
+    parquet.write_table(parquet.read_table(two).replace_schema_metadata(metadata), tmp_path / "version.parquet")
+    with pytest.raises(IndexVersionError, match=r"version.parquet is an index of version 99, and this is flowmo_data"):
+        AudioIndex.merge([one, tmp_path / "version.parquet"])
     with pytest.raises(FilesNotFoundError, match=r"none/\*: there is no part of a corpus"):
         AudioIndex.merge(tmp_path / "none" / "*")
     # the same part twice is taken once, if the two are equal
@@ -248,3 +256,12 @@ def test_parts_without_a_file_or_a_whole_set_are_indexes(corpus, aligned, tmp_pa
             sizes.append((len(index), len(index.columns), len(index.bad_files())))
             assert index.columns.seconds().shape == (len(index),)
         assert min(sizes) == (0, 0, 0)
+
+
+@pytest.mark.slow
+def test_the_merge_is_measured():
+    script = Path(__file__).parents[3] / "docs" / "measure_merge.py"
+    done = run(script, "--parts", "3", "--files", "4", "--minutes", "0.5")
+    measured = json.loads(done.stdout)
+    assert (measured["parts"], measured["files"]) == (3, 12)
+    assert measured["seconds"] > measured["seconds_to_read_and_sort"] > 0
