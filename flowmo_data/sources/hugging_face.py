@@ -22,7 +22,9 @@ def paths_in_column(files: Any) -> Iterable[ListedPath] | None:
         FilesTypeError: it is a `Dataset` without such a column, or with several, or several splits, or a stream.
         FilesError: a row holds the bytes of a file in place of its path.
     """
-    if type(files).__module__.partition(".")[0] != "datasets":
+    if type(files).__module__.partition(".")[0] != "datasets" or not (
+        hasattr(files, "column_name") or hasattr(files, "cast_column")
+    ):  # the user may have a module of that name
         return None
     kind = type(files).__name__
     if isinstance(files, Mapping):

@@ -138,10 +138,9 @@ def _decoded(line: bytes, *, is_playlist: bool) -> str:
 def _in_table(file: IO[bytes], delimiter: str) -> Iterator[tuple[int, str]]:
     with io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
         rows = csv.reader(text, delimiter=delimiter)
-        header = next(rows, [])
-        column = _file_column(header, 1)
-        place = header.index(column)
         try:
+            header = next(rows, [])
+            place = header.index(_file_column(header, 1))
             for row in rows:
                 if row:
                     yield rows.line_num, row[place] if place < len(row) else ""
