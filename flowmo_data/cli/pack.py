@@ -52,9 +52,16 @@ class _Size(click.ParamType):  # type: ignore[type-arg]
     type=click.Path(dir_okay=False),
     help="Table (CSV, JSON lines or Parquet) with a row for each file: it becomes the .json of the file.",
 )
+@click.option(
+    "--shuffle",
+    "seed",
+    metavar="SEED",
+    type=click.IntRange(0),
+    help="Pack the files in a random order, drawn from this number.  [default: in the order of their paths]",
+)
 @click.option("--exclude", type=click.Path(dir_okay=False), help="List of files to leave out, one path per line.")
 @plain_errors
-def pack(folder: str, output: str, size: int, metadata: str | None, exclude: str | None) -> None:
+def pack(folder: str, output: str, size: int, metadata: str | None, seed: int | None, exclude: str | None) -> None:
     """Write the audio of FOLDER to tar shards: shard-000000.tar and so on, as WebDataset reads them.
 
     FOLDER is a local folder, a glob, or tars. Files are copied as they are, in the order of their paths, each with its
@@ -80,8 +87,9 @@ def pack(folder: str, output: str, size: int, metadata: str | None, exclude: str
         raise click.UsageError(f"-o {output}: it is inside {folder}, so shards would be packed too; choose another")
     known = _Known(metadata, paths)
     with progress() as display:
+        task = display.add_task("reading sizes", total=len(paths))
         plan = plan_shards(
-            display.track(paths, description="reading sizes"), root, shard_bytes=size, row_of=known.row_of
+            paths, root, shard_bytes=size, row_of=known.row_of, seed=seed, on_file=lambda: display.advance(task)
         )
     _say_names(plan)
     if known.num_missing:

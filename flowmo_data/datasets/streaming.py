@@ -24,13 +24,15 @@ class StreamingAudioDataset(StreamDataset):
     work among ranks and DataLoader workers. It shuffles references, and decodes a frame only when it hands it out.
 
     Args:
-        files: a folder (searched at all levels for known audio suffixes, without hidden files), a file, a glob, a
-            manifest (.txt, .m3u, .csv, .tsv, .jsonl; with paths relative to it), or a sequence of these; paths or URLs
-            of fsspec. Or a column of audio of Hugging Face `datasets`, with paths. They are sorted by absolute path,
-            without duplicates. Or several by name, for files that are aligned with each other, `{"mixture": "mix/",
-            "vocals": "vocals/"}`: instead of a tensor, each frame is then a dictionary of tensors, and `path` in its
-            information is a dictionary of paths. Or an `AudioIndex`, or the path of one (`.parquet`): all ranks get as
-            many frames, in one order for any number of ranks.
+        files: a folder (searched at all levels for known audio suffixes, without hidden files), a file, a tar (searched
+            like a folder), a glob, a manifest (.txt, .m3u, .csv, .tsv, .jsonl; with paths relative to it), or a
+            sequence of these; paths or URLs of fsspec, also with braces, as in `shards/{0000..0127}.tar`. Or a column
+            of audio of Hugging Face `datasets`, with paths. They are sorted by absolute path, without duplicates. A tar
+            in a store is read from end to end, and counts as one file when the work is divided. Or several by name, for
+            files that are aligned with each other, `{"mixture": "mix/", "vocals": "vocals/"}`: instead of a tensor,
+            each frame is then a dictionary of tensors, and `path` in its information is a dictionary of paths. Or an
+            `AudioIndex`, or the path of one (`.parquet`): all ranks get as many frames, in one order for any number of
+            ranks.
         sr: sample rate of the emitted audio, Hz.
         samples_per_frame: T, the length of a frame in samples; 196,608 is 4.46 s at 44.1 kHz.
         hop: samples from a frame's start to the next; None for `samples_per_frame`. Fewer: frames overlap. More: gaps.

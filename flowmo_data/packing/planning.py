@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from tarfile import BLOCKSIZE, PAX_FORMAT, RECORDSIZE, TarInfo
 from typing import Any
 
+from flowmo_data.epochs.sharding import epoch_order
 from flowmo_data.errors import FilesError
 from flowmo_data.packing.naming import member_names
 from flowmo_data.sources import source_at
@@ -72,11 +73,13 @@ class Plan:
 
 
 def plan_shards(
-    paths: Iterable[str],
+    paths: Sequence[str],
     root: str,
     *,
     shard_bytes: int,
     row_of: Callable[[str], Mapping[str, Any] | None] = lambda _: None,
+    seed: int | None = None,
+    on_file: Callable[[], object] = lambda: None,
 ) -> Plan:
     """Return the shards that hold some files, each with its sidecars behind it.
 
@@ -85,12 +88,13 @@ def plan_shards(
         root: the folder that their names in the tars are relative to.
         shard_bytes: the size of a shard, which is larger only if it holds a single file.
         row_of: returns what goes into the `.json` of a file, in place of a `.json` beside it; None for nothing.
+        seed: pack them in a random order, drawn from this number, under the same names; None for the order as it is.
+        on_file: called after each file.
 
     Raises:
         AudioFileError: the state of a file cannot be read.
         FilesError: what goes into a `.json` cannot be written as JSON.
     """
-    paths = list(paths)
     below = [_name_below(path, root) for path in paths]
     names = list(member_names(below))
     shards: list[PlannedShard] = []
@@ -101,7 +105,8 @@ def plan_shards(
         if held:
             shards.append(PlannedShard(f"shard-{len(shards):06d}.tar", tuple(held)))
 
-    for path, name in zip(paths, names, strict=True):
+    order = epoch_order(len(paths), seed=seed or 0, epoch=0, shuffle=seed is not None)
+    for path, name in ((paths[place], names[place]) for place in order):
         group = [_copied(path, name), *_sidecars(path, os.path.splitext(name)[0], row_of)]
         size = sum(member.bytes_in_tar for member in group)
         if held and used + size > shard_bytes:
@@ -109,6 +114,7 @@ def plan_shards(
             held, used = [], 2 * BLOCKSIZE
         held.extend(group)
         used += size
+        on_file()
     close()
     renamed = {path: name for path, name, old in zip(paths, names, below, strict=True) if name != old}
     return Plan(tuple(shards), len(paths), renamed)

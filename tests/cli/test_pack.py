@@ -79,6 +79,16 @@ def test_frames_are_those_of_the_files(folder, tmp_path):
     assert frames(tmp_path / "again") == frames(folder)
 
 
+def test_in_a_random_order(folder, tmp_path):
+    orders = {}
+    for name, options in {"one": ("--shuffle", 1), "again": ("--shuffle", 1), "plain": ()}.items():
+        run(folder, "-o", tmp_path / name, *options)
+        orders[name] = [sample["__key__"] for sample in read_shards((tmp_path / name).iterdir())]
+    assert orders["one"] == orders["again"] != orders["plain"]
+    assert sorted(orders["one"]) == sorted(orders["plain"])
+    assert contents(tmp_path / "one") == contents(tmp_path / "again")
+
+
 def test_again_it_keeps_finished_shards(folder, tmp_path):
     shards = tmp_path / "shards"
     run(folder, "-o", shards, "--size", "100kB")

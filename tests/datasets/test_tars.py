@@ -10,9 +10,11 @@ import torch
 from builders import RATE, make_mp3, make_wav, music
 from tars import samples_of, tar_of, write_shards
 from torch.utils.data import DataLoader
+from web_server import WebServer
 
 from flowmo_data import AudioFrameDataset, AudioIndex, ResumableDataLoader, StreamingAudioDataset
 from flowmo_data.decoding import read_window
+from flowmo_data.tracks.index import building
 
 OPTIONS = {"samples_per_frame": 30_000, "return_info": True, "shuffle_buffer_size": 10}
 
@@ -205,3 +207,19 @@ def test_windows_of_wav_and_flac_in_tars_equal_those_of_the_files(folder, shards
         for start in rng.integers(0, part.num_samples - 5_000, 5).tolist():
             one = read_window(part, start, start + 5_000, "soundfile").samples.copy()
             assert np.array_equal(one, read_window(other, start, start + 5_000, "soundfile").samples)
+
+
+def test_an_index_that_processes_make(folder, tmp_path, monkeypatch):
+    """Each process gets the places of its members alone if the tar is in a store, and lists local tars."""
+    monkeypatch.setattr(building, "_GROUPS_WORTH_A_PROCESS", 1)
+    audio = (folder / "0.mp3").read_bytes()
+    (tmp_path / "x.tar").write_bytes(tar_of({f"{number:03d}.mp3": audio for number in range(70)}))
+    index = AudioIndex.build(tmp_path, num_workers=2)
+    assert index.table == AudioIndex.build(tmp_path).table
+    with WebServer().running() as web:
+        web.files = {"x.tar": (tmp_path / "x.tar").read_bytes()}
+        remote = AudioIndex.build(f"{web.root}/x.tar", num_workers=2)
+        assert remote.table["num_samples"] == index.table["num_samples"]
+        assert remote.table["offset"] == index.table["offset"]
+        headers = [each for each in web.requests if each.method == "GET" and each.byte_range[0] < 512]
+        assert len(headers) <= 3  # it was listed once
