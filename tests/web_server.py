@@ -75,7 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(with_body=True)
 
     def _answer(self, *, with_body: bool) -> None:
-        web, path = self.web, self.path.lstrip("/")
+        web, path = self.web, self.path.lstrip("/").partition("?")[0]
         ends = re.match(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
         byte_range = (int(ends[1]), int(ends[2]) + 1) if ends else None
         request = Request(self.command, path, byte_range)

@@ -131,28 +131,26 @@ class TarStreamer:
         """Yield the audio among members with one key, with its bytes, and with the sidecars of all of it."""
         waiting: list[tuple[Member, bytes | None]] = []
         sidecars: Sidecars = []
+        room = self.max_buffered_bytes // 4
         for member in group:
             kind = "" if is_hidden(member.name) else kind_of_name(member.name)
             suffix = member.name.removeprefix(key_of(member.name))
             if kind == "audio":
-                found = member, self._data(member, window)
+                data = _bytes_of(member, window, room)
                 if self.with_sidecars:
-                    waiting.append(found)
+                    waiting.append((member, data))
+                    room -= len(data or b"")
                 else:
-                    yield *found, []
+                    yield member, data, []
             elif kind:
                 left_out[member_path(member.name, tar)] = kind
-            elif self.with_sidecars and suffix in SIDECAR_SUFFIXES and (data := self._data(member, window)) is not None:
-                sidecars.append((suffix, data))
+            elif self.with_sidecars and suffix in SIDECAR_SUFFIXES:
+                data = _bytes_of(member, window, self.max_buffered_bytes // 4)
+                if data is not None:
+                    sidecars.append((suffix, data))
         sidecars.sort(key=lambda each: SIDECAR_SUFFIXES.index(each[0]))
         for member, data in waiting:
             yield member, data, sidecars
-
-    def _data(self, member: Member, window: _Window) -> bytes | None:
-        """Return the bytes of a member; None if it is too large to be held."""
-        if member.size > self.max_buffered_bytes // 4:
-            return None
-        return window.read(member.offset, member.offset + member.size)
 
     def _source(self, tar: RemoteFile, member: Member, data: bytes | None) -> RemoteFile:
         place = MemberStore(self.store, tar.path, member.offset, member.size)
@@ -185,6 +183,11 @@ class _Piece(NamedTuple):
     stop: int
     data: bytes | AudioFileError = b""
     """the bytes, when they have been fetched; the error if they could not be"""
+
+
+def _bytes_of(member: Member, window: _Window, room: int) -> bytes | None:
+    """Return the bytes of a member; None if there is no room for them."""
+    return window.read(member.offset, member.offset + member.size) if member.size <= room else None
 
 
 def _cost(piece: _Piece) -> int:

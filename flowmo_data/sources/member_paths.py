@@ -17,7 +17,11 @@ def is_tar(path: str) -> bool:
 
     >>> is_tar("shards/0000.TAR"), is_tar("s3://bucket/a.tar.gz"), is_tar("tar://a.tar::b.zip")
     (True, False, False)
+    >>> is_tar("https://example.com/a.tar?download=true")
+    True
     """
+    if path.startswith(("http://", "https://")):
+        path = path.partition("?")[0]
     return path.lower().endswith(TAR_SUFFIX) and not is_member(path)
 
 

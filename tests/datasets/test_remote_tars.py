@@ -172,6 +172,22 @@ def test_members_larger_than_their_share_are_read_piece_by_piece(web, whole):
     assert_exact(dataset, whole)
 
 
+def test_many_members_with_one_key_are_not_held_together(web, folder):
+    """Names such as take.1.mp3: the sidecar is that of all of them, and comes last."""
+    audio = (folder / "4.mp3").read_bytes()
+    files = {f"take.{number}.mp3": audio for number in range(12)}
+    web.files["music/x.tar"] = tar_of({**files, "take.cls": b"7"})
+    options = {**OPTIONS, "metadata": "sidecar", "max_buffered_bytes": 1 << 20}
+    dataset = StreamingAudioDataset(f"{web.root}/music/x.tar", **options)
+    items = list(dataset)
+    assert {name_of(item["path"]) for item in items} == set(files)
+    assert {item["metadata"]["cls"] for item in items} == {7}
+
+
+def test_a_url_with_a_query(web):
+    assert len(find_sources(f"{web.root}/music/0000.tar?download=true")) == 3
+
+
 def test_a_tar_that_is_cut_off_gives_what_it_holds(web, caplog):
     data = web.files["music/0001.tar"]
     web.files["music/0001.tar"] = data[: len(data) // 3]
@@ -234,14 +250,14 @@ def test_s3(shards, whole, monkeypatch):
         host, port = server.get_host_and_port()
         access = {"client_kwargs": {"endpoint_url": f"http://{host}:{port}"}}
         system = s3fs.S3FileSystem(**access, skip_instance_cache=True)
-        system.mkdir("bucket")
+        system.mkdir("tars")
         for path in shards:
-            system.pipe_file(f"bucket/shards/{path.name}", path.read_bytes())
+            system.pipe_file(f"tars/shards/{path.name}", path.read_bytes())
         options = {**OPTIONS, "storage_options": access}
-        files = "s3://bucket/shards/{0000..0002}.tar"
+        files = "s3://tars/shards/{0000..0002}.tar"
         assert_exact(flat(DataLoader(StreamingAudioDataset(files, **options), batch_size=4, num_workers=2)), whole)
-        AudioIndex.build("s3://bucket/shards", storage_options=access).save("s3://bucket/shards.parquet")
-        indexed = StreamingAudioDataset("s3://bucket/shards.parquet", **options)
+        AudioIndex.build("s3://tars/shards", storage_options=access).save("s3://tars/shards.parquet")
+        indexed = StreamingAudioDataset("s3://tars/shards.parquet", **options)
         assert_exact(flat(DataLoader(indexed, batch_size=4, num_workers=2)), whole)
     finally:
         server.stop()

@@ -4,7 +4,7 @@ import pytest
 from tars import tar_of
 
 from flowmo_data import AudioFileError, FilesError, FilesNotFoundError
-from flowmo_data.sources import Sources, Store, find_left_out, find_sources, source_at
+from flowmo_data.sources import Sources, Store, excluded_paths, find_left_out, find_sources, source_at
 
 MEMBERS = {"b.mp3": b"bb", "a/c.FLAC": b"c", ".hidden.mp3": b"h", "a/._d.mp3": b"m", "note.txt": b"t", "b.json": b"{}"}
 
@@ -72,6 +72,8 @@ def test_members_by_name(shards):
 def test_excluded_members_and_tars(shards):
     found = find_sources(shards, excluded={f"{shards}/0001.tar", f"tar://b.mp3::{shards}/0000.tar"})
     assert [path.replace(f"{shards}/", "") for path in found] == [ALL[0], *ALL[4:]]
+    (shards / "list.txt").write_text("tar://b.mp3::0000.tar\n0001.tar\n")
+    assert list(find_sources(shards, excluded=excluded_paths(shards / "list.txt"))) == list(found)
 
 
 def test_what_is_left_out_of_tars(shards, caplog):
