@@ -107,6 +107,18 @@ def test_without_an_index_each_tar_comes_once_from_end_to_end(web, whole):
     assert no_threads()
 
 
+def test_no_more_comes_ahead_than_the_limit_allows(web, folder):
+    audio = (folder / "4.mp3").read_bytes()
+    web.files["music/x.tar"] = tar_of({f"{number:03d}.mp3": audio for number in range(60)})
+    options = {**OPTIONS, "shuffle": False, "max_buffered_bytes": 1 << 20}
+    frames = iter(StreamingAudioDataset(f"{web.root}/music/x.tar", **options))
+    next(frames)
+    fetched = sum(stop - start for start, stop in (each.byte_range for each in web.requests if each.byte_range))
+    assert fetched <= len(audio) + (1 << 17) + 2 * (1 << 16) < len(web.files["music/x.tar"]) / 4
+    frames.close()
+    assert no_threads()
+
+
 def test_workers_share_tars_and_resume(web, whole):
     def loader(**options):
         dataset = StreamingAudioDataset(f"{web.root}/music/{{0000..0002}}.tar", **OPTIONS, **options)
