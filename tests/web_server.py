@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
@@ -19,22 +20,27 @@ class Request(NamedTuple):
     path: str
     byte_range: tuple[int, int] | None
     """half-open"""
+    headers: Mapping[str, str]
 
 
 class WebServer:
     """The server: its files, what it was asked for, and what it does wrong."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.files: dict[str, bytes] = {}
         self.requests: list[Request] = []
         self.fault: Callable[[Request], str | int | None] = lambda _: None
-        """gives an HTTP status to answer with, or "cut off", "hang up", "slow", "no ranges"; None for a good answer"""
+        """gives an HTTP status to answer with, or "cut off", "hang up", "slow", "no ranges", "chunked",
+        "redirect"; None for a good answer"""
         self.delay = 0.0
         """seconds before every answer"""
         self.has_etags = True
+        self.num_connections = 0
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"web": self}))
         self._server.daemon_threads = True
-        self.root = f"http://127.0.0.1:{self._server.server_port}"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.root = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_port}"
 
     @contextmanager
     def running(self) -> Iterator[WebServer]:
@@ -65,6 +71,10 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     web: WebServer
 
+    def setup(self) -> None:
+        super().setup()
+        self.web.num_connections += 1
+
     def log_message(self, *_: object) -> None:
         pass
 
@@ -78,7 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
         web, path = self.web, self.path.lstrip("/").partition("?")[0]
         ends = re.match(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
         byte_range = (int(ends[1]), int(ends[2]) + 1) if ends else None
-        request = Request(self.command, path, byte_range)
+        request = Request(self.command, path, byte_range, dict(self.headers))
         web.requests.append(request)
         time.sleep(web.delay)
         fault = web.fault(request)
@@ -87,12 +97,18 @@ class _Handler(BaseHTTPRequestHandler):
         elif path in web.files:
             data = web.files[path]
             etag = {"ETag": f'"{hashlib.md5(data).hexdigest()}"'} if web.has_etags else {}
-            if fault == "hang up":
+            if fault == "redirect":
+                self._send(302, b"", with_body, {"Location": f"/moved/{path}"})
+            elif fault == "chunked" and byte_range:
+                self._send_chunked(data[slice(*byte_range)])
+            elif fault == "hang up":
                 self.close_connection = True
                 self.connection.close()
             elif fault == "slow":
                 time.sleep(1)
                 self.close_connection = True
+            elif byte_range and fault != "no ranges" and byte_range[0] >= len(data):
+                self._send(416, b"", with_body, {"Content-Range": f"bytes */{len(data)}"})
             elif byte_range and fault != "no ranges":
                 start, stop = byte_range[0], min(byte_range[1], len(data))
                 place = {"Content-Range": f"bytes {start}-{stop - 1}/{len(data)}"}
@@ -113,6 +129,12 @@ class _Handler(BaseHTTPRequestHandler):
         names = sorted({name.partition("/")[0] + ("/" if "/" in name else "") for name in rest})
         links = "".join(f'<li><a href="{name}">{name}</a></li>' for name in names)
         self._send(200, f"<html>{links}</html>".encode(), with_body, {"Content-Type": "text/html"})
+
+    def _send_chunked(self, body: bytes) -> None:
+        self.send_response(206)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
 
     def _send(
         self, status: int, body: bytes, with_body: bool, headers: dict[str, str] | None = None, *, cut_off: bool = False

@@ -1,18 +1,21 @@
-"""Ranges of bytes by HTTP, each with its object's etag from the same answer.
+"""Ranges of bytes of objects, each with the object's state from the same answer.
 
 fsspec gives the bytes alone, so a second request would have to ask whether the object is still the same. From S3, a
-range comes by a signed URL, which is signed once for each object: an answer then costs a quarter of the processor time
+range comes by a signed URL, which is signed once for each object: an answer then costs a tenth of the processor time
 that it costs through botocore.
 """
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
+from urllib.request import getproxies
 
 from flowmo_data.runtime.extras import import_extra
+from flowmo_data.sources.connections import Answer, Connections
 from flowmo_data.sources.retrying import http_status, is_missing, is_transient
 
 _SIGNED_SECONDS = 3_600
@@ -21,40 +24,85 @@ _MOST_SIGNED = 10_000
 """signed URLs to keep, some 1 kB each"""
 _MOST_REFUSALS = 3
 """refusals of signed URLs after which there are no more; one may come of keys that have expired"""
-Answer = tuple[bytes, "str | None"]
-"""bytes, and an etag if there is one"""
 
 
-def get_range(system: Any, url: str, start: int, stop: int) -> Answer:
-    """Return the bytes `[start, stop)` behind an HTTP URL; all bytes from a server that knows no ranges.
+class Ranges(Protocol):
+    """A source of ranges of bytes."""
+
+    def get(self, path: str, start: int, stop: int) -> Answer:
+        """Return the bytes `[start, stop)` of an object; all bytes from a web server that knows no ranges.
+
+        Args:
+            path: the path of the object in its file system.
+            start: first byte.
+            stop: one past the last byte.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+            Exception: errors of the libraries below.
+        """
+
+    def reach(self, path: str) -> None:
+        """Raise `OSError` if it is known that no connection to the store of an object can be made."""
+
+
+class HttpRanges:
+    """Ranges of bytes behind URLs of HTTP: `Ranges`. What is not plain goes through aiohttp.
 
     Args:
         system: an `fsspec` file system for HTTP.
-        url: the URL.
-        start: first byte.
-        stop: one past the last byte.
-
-    Raises:
-        FileNotFoundError: there is nothing at the URL.
-        Exception: aiohttp's errors.
     """
 
-    async def get() -> Answer:
-        session = await system.set_session()
-        options = dict(system.kwargs)
-        headers = {**options.pop("headers", {}), "Range": f"bytes={start}-{stop - 1}"}
-        async with session.get(system.encode_url(url), headers=headers, **options) as answer:
-            if answer.status in (404, 410):
-                raise FileNotFoundError(url)
-            answer.raise_for_status()
-            return await answer.read(), answer.headers.get("ETag")
+    def __init__(self, system: Any) -> None:
+        self._system = system
+        self._connections, self._headers = _plain_connections(system)
 
-    found: Answer = import_extra("fsspec.asyn", user="a URL").sync(system.loop, get)
-    return found
+    def get(self, path: str, start: int, stop: int) -> Answer:
+        """See `Ranges.get`. `path` is a URL."""
+        url = self._system.encode_url(path)
+        if self._connections is not None and url.raw_user is None:
+            answer = self._connections.get(str(url.with_fragment(None)), start, stop, self._headers)
+            if answer is not None:
+                return answer
+        return self._by_aiohttp(url, start, stop)
+
+    def reach(self, path: str) -> None:
+        """See `Ranges.reach`."""
+        if self._connections is not None:
+            self._connections.reach(path)
+
+    def _by_aiohttp(self, url: Any, start: int, stop: int) -> Answer:
+        async def get() -> Answer:
+            session = await self._system.set_session()
+            options = dict(self._system.kwargs)
+            headers = {**options.pop("headers", {}), "Range": f"bytes={start}-{stop - 1}"}
+            async with session.get(url, headers=headers, **options) as answer:
+                if answer.status in (404, 410):
+                    raise FileNotFoundError(str(url))
+                answer.raise_for_status()
+                return Answer(await answer.read(), answer.headers.get("ETag"))
+
+        found: Answer = import_extra("fsspec.asyn", user="a URL").sync(self._system.loop, get)
+        return found
+
+
+def _plain_connections(system: Any) -> tuple[Connections | None, dict[str, str]]:
+    """Return connections with the options of a file system, and its headers; None if it has other options."""
+    implementation = import_extra("fsspec.implementations.http", user="a URL")
+    timeout = system.client_kwargs.get("timeout")
+    headers = {**system.client_kwargs.get("headers", {}), **system.kwargs.get("headers", {})}
+    is_plain = (
+        set(system.client_kwargs) <= {"timeout", "headers"}
+        and set(system.kwargs) <= {"headers"}
+        and system.get_client is implementation.get_client
+        and getattr(timeout, "total", 0) is None
+        and None not in (timeout.sock_connect, timeout.sock_read)
+    )
+    return (Connections(timeout.sock_connect, timeout.sock_read) if is_plain else None), headers
 
 
 class S3Ranges:
-    """Ranges of bytes of objects in S3, by signed URLs; by botocore if the store refuses these.
+    """Ranges of bytes of objects in S3, by signed URLs; by botocore if the store refuses these: `Ranges`.
 
     Args:
         system: an s3fs file system.
@@ -64,15 +112,15 @@ class S3Ranges:
     def __init__(self, system: Any, http_options: dict[str, Any]) -> None:
         self._system = system
         implementation = import_extra("fsspec.implementations.http", user="s3://").HTTPFileSystem
-        self._http = implementation(encoded=True, skip_instance_cache=True, **http_options)
+        self._http = HttpRanges(implementation(encoded=True, skip_instance_cache=True, **http_options))
         self._signed: dict[str, tuple[float, str]] = {}
-        self._refusals = 0
+        self._refusals = 0 if _is_direct(system) else _MOST_REFUSALS
 
     def get(self, path: str, start: int, stop: int) -> Answer:
-        """Return the bytes `[start, stop)` of an object. Raises as the file systems do."""
+        """See `Ranges.get`."""
         if self._refusals < _MOST_REFUSALS:
             try:
-                return get_range(self._http, self._sign(path), start, stop)
+                return self._http.get(self._sign(path), start, stop)
             except Exception as error:
                 if is_missing(error) or is_transient(error) or http_status(error) == 416:
                     raise
@@ -80,6 +128,15 @@ class S3Ranges:
         answer = self._by_botocore(path, start, stop)
         self._refusals += 1  # what is signed is refused, and this is not
         return answer
+
+    def reach(self, path: str) -> None:
+        """See `Ranges.reach`. Certificates are botocore's matter."""
+        if self._refusals < _MOST_REFUSALS:
+            self._system.connect()
+            sync = import_extra("fsspec.asyn", user="s3://").sync
+            client = sync(self._system.loop, self._system.get_s3, self._system.split_path(path)[0])
+            with suppress(ssl.SSLError):
+                self._http.reach(client.meta.endpoint_url)
 
     def _sign(self, path: str) -> str:
         now = time.monotonic()
@@ -96,14 +153,20 @@ class S3Ranges:
     def _by_botocore(self, path: str, start: int, stop: int) -> Answer:
         sync = import_extra("fsspec.asyn", user="s3://").sync
         bucket, key, version = self._system.split_path(path)
-        named = {"Bucket": bucket, "Key": key, "Range": f"bytes={start}-{stop - 1}"}
+        named = {"Bucket": bucket, "Key": key, "Range": f"bytes={start}-{stop - 1}", **self._system.req_kw}
         if version:
             named["VersionId"] = version
         answer = self._system.call_s3("get_object", **named)
         try:
-            return sync(self._system.loop, answer["Body"].read), answer.get("ETag")
+            return Answer(sync(self._system.loop, answer["Body"].read), answer.get("ETag"))
         finally:
             answer["Body"].close()
+
+
+def _is_direct(system: Any) -> bool:
+    """Return whether a signed URL is all that a store needs: no proxy, certificate or header."""
+    own = {*system.config_kwargs, *system.client_kwargs} & {"proxies", "verify", "client_cert"}
+    return not own and not system.requester_pays and not getproxies().keys() & {"http", "https", "all"}
 
 
 def _latter_half(signed: dict[str, tuple[float, str]]) -> Iterator[tuple[str, tuple[float, str]]]:

@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from datetime import datetime
 from functools import partial
-from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from flowmo_data.errors import AudioFileError, FilesError, FlowmoDataError, MissingPackageError
+from flowmo_data.errors import FilesError, MissingPackageError
 from flowmo_data.runtime.extras import import_extra
-from flowmo_data.runtime.resources import SHORT_OF, out_of
+from flowmo_data.sources.object_states import digest_of, nanoseconds, stamp_of
 from flowmo_data.sources.paths import UrlParts, split_url
-from flowmo_data.sources.range_requests import S3Ranges, get_range
-from flowmo_data.sources.retrying import CutOffError, is_missing, retried
+from flowmo_data.sources.range_requests import HttpRanges, Ranges, S3Ranges
+from flowmo_data.sources.reasons import file_error, files_errors, os_errors
+from flowmo_data.sources.retrying import CutOffError, http_status, is_missing, retried
 from flowmo_data.sources.source import Stamp
 from flowmo_data.sources.storage_options import check_storage_options, defaults, options_of
 from flowmo_data.sources.tar_tables import TarTable
 
-_IDENTITIES = (
-    "ETag", "etag", "md5Hash", "md5", "content_md5", "Content-MD5", "Digest", "sha256", "checksum", "blob_id", "oid",
-    "sha", "generation", "CRC",
-)  # fmt: skip
-"""keys under which file systems give a hash of an object's bytes, or a number of its version"""
-_TIMES = ("LastModified", "last_modified", "Last-Modified", "mtime", "updated", "modified", "created", "date_time")
-"""keys of the time of its last change"""
+_NO_SUCH_RANGE = 416
+"""the HTTP status if a range begins past the end of an object, as any range of an empty one does"""
+_SMALL_BYTES = 1 << 16
 
 
 class Entry(NamedTuple):
@@ -50,7 +44,7 @@ class Store:
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         self.options = check_storage_options(options)
         self._opened: dict[tuple[int, str, str, str], Any] = {}  # by process, and by the parts of the URL
-        self._ranges: dict[int, S3Ranges] = {}  # by file system; a file system is never forgotten
+        self._ranges: dict[int, Ranges] = {}  # by file system; a file system is never forgotten
         self.tar_tables: dict[str, TarTable] = {}  # of the tars that were listed, by URL
 
     def __getstate__(self) -> dict[str, Any]:
@@ -67,9 +61,9 @@ class Store:
             AudioFileError: there is no such object, or the store does not answer.
         """
         try:
-            return _stamp(url, retried(partial(self._info, url)) if patient else self._info(url))
+            return retried(partial(self._state, url)) if patient else self._state(url)
         except Exception as error:
-            raise _file_error(url, error) from error
+            raise file_error(url, error) from error
 
     def read(self, url: str, start: int, stop: int) -> tuple[bytes, int | None]:
         """Return the bytes `[start, stop)` of an object, and the digest of its state if the same answer gives it.
@@ -80,7 +74,7 @@ class Store:
         try:
             return retried(partial(self._read, url, start, stop))
         except Exception as error:
-            raise _file_error(url, error) from error
+            raise file_error(url, error) from error
 
     def read_all(self, url: str) -> bytes:
         """Return the bytes of an object.
@@ -88,10 +82,19 @@ class Store:
         Raises:
             OSError: it cannot be read.
         """
-        with _os_errors():
-            system, path = self._at(url)
-            data: bytes = retried(partial(system.cat_file, path))
-        return data
+        with os_errors():
+            return retried(partial(self._first_bytes, url), is_first=True)
+
+    def read_small(self, url: str) -> bytes:
+        """Return the bytes of an object that is probably small, in one request.
+
+        Raises:
+            AudioFileError: it cannot be read.
+        """
+        try:
+            return retried(partial(self._read_small, url))
+        except Exception as error:
+            raise file_error(url, error) from error
 
     def write(self, url: str, data: bytes) -> None:
         """Write an object. Stores show all of it or nothing.
@@ -99,7 +102,7 @@ class Store:
         Raises:
             OSError: it cannot be written.
         """
-        with _os_errors():
+        with os_errors():
             system, path = self._at(url)
             retried(partial(system.pipe_file, path, data))
 
@@ -114,9 +117,9 @@ class Store:
         Raises:
             FilesError: the store does not answer.
         """
-        with _files_errors(url):
+        with files_errors(url):
             try:
-                info = retried(partial(self._info, url))
+                info = retried(partial(self._first_info, url), is_first=True)
             except FileNotFoundError as error:
                 if is_missing(error):
                     return None
@@ -132,7 +135,7 @@ class Store:
             FilesError: the store does not answer.
         """
         parts = split_url(folder)
-        with _files_errors(folder):
+        with files_errors(folder):
             system, path = self._at(folder)
             if parts.protocols[-1].startswith("http"):
                 path = path.rstrip("/") + "/"
@@ -143,7 +146,7 @@ class Store:
     def matching(self, glob: str) -> Iterator[Entry]:
         """Yield the objects that a glob matches, and those below folders that it matches. Raises as `below`."""
         parts = split_url(glob)
-        with _files_errors(glob):
+        with files_errors(glob):
             system, path = self._at(glob)
             found = retried(partial(system.glob, path, detail=True))
             system.invalidate_cache()
@@ -168,20 +171,65 @@ class Store:
         system, path = self._at(url)
         return system.info(path)
 
+    def _first_info(self, url: str) -> Any:
+        system, path = self._reached(url)
+        return system.info(path)
+
+    def _first_bytes(self, url: str) -> bytes:
+        system, path = self._reached(url)
+        data: bytes = system.cat_file(path)
+        return data
+
+    def _reached(self, url: str) -> tuple[Any, str]:
+        """Return the same as `_at`; raise if there is no way to the store. The libraries take a minute to find out."""
+        system, path = self._at(url)
+        ranges = self._ranges_of(url, system)
+        if ranges is not None:
+            ranges.reach(path)
+        return system, path
+
+    def _state(self, url: str) -> Stamp:
+        """Return the state of an object, from the answer to a request for its first byte if that holds it."""
+        system, path = self._at(url)
+        ranges = self._ranges_of(url, system)
+        if ranges is not None:
+            try:
+                _, etag, size, modified = ranges.get(path, 0, 1)
+            except Exception as error:
+                if http_status(error) != _NO_SUCH_RANGE:  # an empty object
+                    raise
+            else:
+                if etag is not None and size is not None:
+                    return Stamp(size, nanoseconds(modified), digest_of(etag))
+        return stamp_of(url, system.info(path))
+
+    def _read_small(self, url: str) -> bytes:
+        system, path = self._at(url)
+        ranges = self._ranges_of(url, system)
+        if ranges is not None:
+            try:
+                data, _, size, _ = ranges.get(path, 0, _SMALL_BYTES)
+            except Exception as error:
+                if http_status(error) != _NO_SUCH_RANGE:
+                    raise
+            else:
+                if size == len(data):
+                    return data
+        found: bytes = system.cat_file(path)
+        return found
+
     def _read(self, url: str, start: int, stop: int) -> tuple[bytes, int | None]:
         system, path = self._at(url)
-        protocol = url.partition("://")[0]
-        if protocol in ("s3", "s3a"):
-            data, etag = self._s3_ranges(system).get(path, start, stop)
-        elif protocol in ("http", "https"):
-            data, etag = get_range(system, path, start, stop)
+        ranges = self._ranges_of(url, system)
+        if ranges is not None:
+            data, etag, *_ = ranges.get(path, start, stop)
         else:
             data, etag = system.cat_file(path, start=start, end=stop), None
         if len(data) > stop - start:  # a web server that knows no ranges gives the whole
             data = data[start:stop]
         if len(data) < stop - start:
             raise CutOffError(f"only {len(data)} of {stop - start} bytes from byte {start} on came")
-        return data, None if etag is None else _digest(etag)
+        return data, None if etag is None else digest_of(etag)
 
     def _at(self, url: str) -> tuple[Any, str]:
         """Return the file system of a URL, and the URL's path in it.
@@ -197,10 +245,15 @@ class Store:
         path = system._strip_protocol(parts.head.rpartition("::")[2] + parts.path)
         return system, path
 
-    def _s3_ranges(self, system: Any) -> S3Ranges:
+    def _ranges_of(self, url: str, system: Any) -> Ranges | None:
+        """Return the ranges of a file system that tell the state of an object; None if it has none."""
+        protocol = url.partition("://")[0]
+        if protocol not in ("s3", "s3a", "http", "https"):
+            return None
         found = self._ranges.get(id(system))
         if found is None:
-            found = self._ranges.setdefault(id(system), S3Ranges(system, defaults("http")))
+            new = HttpRanges(system) if protocol.startswith("http") else S3Ranges(system, defaults("http"))
+            found = self._ranges.setdefault(id(system), new)
         return found
 
     def _open(self, url: str, parts: UrlParts) -> Any:
@@ -214,63 +267,3 @@ class Store:
             ) from error
         except ValueError as error:
             raise FilesError(f"{url}: {error}; is the protocol spelled as fsspec knows it?") from error
-
-
-def _stamp(url: str, info: Mapping[str, Any]) -> Stamp:
-    if info.get("type") == "directory":
-        raise AudioFileError.of(url, "it is a folder, not a file with audio")
-    size = info.get("size")
-    if size is None:
-        raise AudioFileError.of(url, "its store does not give its size; copy it to a local disk")
-    time = next((info[key] for key in _TIMES if info.get(key)), None)
-    identity = next((str(info[key]) for key in _IDENTITIES if info.get(key)), str(time))
-    nanoseconds = int(time.timestamp()) * 1_000_000_000 if isinstance(time, datetime) else 0
-    return Stamp(int(size), nanoseconds, _digest(identity))
-
-
-def _digest(identity: str) -> int:
-    """Return a hash of an object's etag, or of its time: 64 bits, signed, for a column of an index."""
-    return int.from_bytes(blake2b(identity.encode(), digest_size=8).digest(), "big", signed=True)
-
-
-def _file_error(url: str, error: Exception) -> FlowmoDataError:
-    """Return the error for a failure at one object."""
-    if isinstance(error, FlowmoDataError):
-        return error
-    if isinstance(error, OSError) and error.errno in SHORT_OF:
-        return out_of(url, error)
-    if is_missing(error):
-        return AudioFileError.of(url, "there is no such object")
-    return AudioFileError.of(url, f"its store does not give it ({_in_words(error)})")
-
-
-@contextmanager
-def _files_errors(url: str) -> Iterator[None]:
-    """Turn the failures of a listing into a `FilesError`."""
-    try:
-        yield
-    except FlowmoDataError:
-        raise
-    except Exception as error:
-        raise FilesError(
-            f"files={url!r}: its store cannot be listed ({_in_words(error)}); check the URL, and the access that "
-            "storage_options= or the environment gives"
-        ) from error
-
-
-@contextmanager
-def _os_errors() -> Iterator[None]:
-    """Turn the failures of a store that are no `OSError` into one."""
-    try:
-        yield
-    except (FlowmoDataError, OSError):
-        raise
-    except Exception as error:
-        raise OSError(_in_words(error)) from error
-
-
-def _in_words(error: BaseException) -> str:
-    if isinstance(error, FileNotFoundError) and error.__cause__ is not None:  # fsspec's HTTP says so whatever failed
-        return _in_words(error.__cause__)
-    text = str(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -52,9 +52,18 @@ def test_what_fails_for_a_while_is_repeated(web, source, fault, has_etags):
     assert source_at(source.path).read(5_000, 90_000) == DATA[5_000:90_000]
 
 
-def test_an_answer_to_head_that_fails_for_a_while_is_repeated(web, source):
-    web.fail_times(4, 503, method="HEAD")
+@pytest.mark.parametrize("has_etags", [True, False])
+def test_a_state_that_does_not_come_for_a_while_is_asked_for_again(web, has_etags):
+    web.has_etags = has_etags
+    source = source_at(f"{web.root}/a.bin")
+    web.fail_times(3, 503)
     assert source_at(source.path).stamp == source.stamp
+
+
+def test_an_empty_object(web):
+    web.files["empty.bin"] = b""
+    assert source_at(f"{web.root}/empty.bin").stamp.size == 0
+    assert Store().read_small(f"{web.root}/empty.bin") == b""
 
 
 def test_an_answer_that_does_not_come_is_given_up(web, source, monkeypatch):
