@@ -10,12 +10,12 @@ on time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from flowmo_data.epochs.span import Span
 from flowmo_data.errors import AudioFileError
 from flowmo_data.runtime.threads import AHEAD, ordered_map
-from flowmo_data.sources import RemoteFile, Source
+from flowmo_data.sources import FileMetadata, RemoteFile, Source
 from flowmo_data.sources.storage_options import FETCH_THREADS
 from flowmo_data.tracks import AnyTrack
 from flowmo_data.tracks.byte_ranges import byte_ranges, merged, source_of
@@ -28,16 +28,26 @@ _OBJECT_THREADS = 16
 """threads that fetch whole objects"""
 
 
-def with_bytes_ahead(items: Iterable[T], span_of: Callable[[T], Span], max_buffered_bytes: int) -> Iterator[T]:
+def with_bytes_ahead(
+    items: Iterable[T], span_of: Callable[[T], Span], max_buffered_bytes: int, *, completed: Callable[[T], T]
+) -> Iterator[T]:
     """Yield spans of indexes, in their order, with their bytes fetched.
 
     Args:
         items: the spans, or what holds them; read in the calling thread.
         span_of: returns the span of an item.
         max_buffered_bytes: bytes that spans may hold. Half of them are used here, the others are for decoding.
+        completed: returns an item with what else is fetched for it; it runs in the threads.
     """
+
+    def fetched(planned: tuple[T, list[tuple[Source, Ranges]]]) -> T:
+        item, needed = planned
+        for source, ranges in needed:
+            source.fetch(ranges)
+        return completed(item)
+
     planned = ((item, list(_ranges_of(span_of(item)))) for item in items)
-    return ordered_map(_fetched, planned, threads=FETCH_THREADS, cost=_num_bytes, most=max_buffered_bytes // 2)
+    return ordered_map(fetched, planned, threads=FETCH_THREADS, cost=_num_bytes, most=max_buffered_bytes // 2)
 
 
 Ranges = list[tuple[int, int]]
@@ -59,11 +69,21 @@ def _num_bytes(planned: tuple[T, list[tuple[Source, Ranges]]]) -> int:
     return sum(stop - start for _, ranges in planned[1] for start, stop in ranges)
 
 
-def _fetched(planned: tuple[T, list[tuple[Source, Ranges]]]) -> T:
-    item, needed = planned
-    for source, ranges in needed:
-        source.fetch(ranges)
-    return item
+def with_sidecar(span: Span, metadata: FileMetadata) -> Span:
+    """Return a span of an index with what lies beside its file, or with the error why that cannot be read."""
+    if not metadata.is_beside_files:
+        return span
+    try:
+        return span._replace(sidecar=metadata.of(span.timeline.path))
+    except AudioFileError as error:
+        return span._replace(sidecar=error)
+
+
+def known(sidecar: dict[str, Any] | AudioFileError) -> dict[str, Any]:
+    """Return what lies beside the file of a span. Raise the error if it could not be read."""
+    if isinstance(sidecar, AudioFileError):
+        raise sidecar
+    return sidecar
 
 
 def opened_ahead(

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flowmo_data.epochs.error_log import ErrorLog
-from flowmo_data.epochs.fetching import with_bytes_ahead
+from flowmo_data.epochs.fetching import known, with_bytes_ahead, with_sidecar
 from flowmo_data.epochs.framing import jittered_starts
 from flowmo_data.epochs.opening import as_wanted
 from flowmo_data.epochs.options import Options
@@ -140,7 +140,14 @@ class IndexedStream:
 
     def _with_bytes(self, spans: Iterator[Span]) -> Iterator[Span]:
         """Return spans, with their bytes if these are remote."""
-        return with_bytes_ahead(spans, lambda span: span, self._options.max_buffered_bytes) if self.is_remote else spans
+        if not self.is_remote:
+            return spans
+        most = self._options.max_buffered_bytes
+        return with_bytes_ahead(spans, lambda span: span, most, completed=self.with_sidecar)
+
+    def with_sidecar(self, span: Span) -> Span:
+        """Return a span with what lies beside its file, if that is wanted."""
+        return span if self._metadata is None else with_sidecar(span, self._metadata)
 
     def _spans(self, progress: Progress, shard: Shard, frames_per_turn: int | None) -> Iterator[Span]:
         if shard.index == 0:
@@ -218,6 +225,8 @@ class IndexedStream:
 
     def metadata(self, span: Span) -> dict[str, Any] | None:
         """See `Stream.metadata`."""
+        if span.sidecar is not None:
+            return known(span.sidecar)
         if self._metadata is not None:
             return self._metadata.of(span.timeline.path)
         found = span.timeline.metadata

@@ -12,11 +12,12 @@ from flowmo_data.epochs.fetching import opened_ahead
 from flowmo_data.epochs.options import Options
 from flowmo_data.epochs.tar_stream import StreamedMember, TarStreamer
 from flowmo_data.errors import AudioFileError
-from flowmo_data.runtime.threads import closed_after
+from flowmo_data.runtime.threads import closed_after, ordered_map
 from flowmo_data.sources import AlignedSources, FileMetadata, Source, Sources, Store, source_at
 from flowmo_data.sources.member_paths import is_tar
 from flowmo_data.sources.metadata import SidecarMetadata
 from flowmo_data.sources.sidecars import combined
+from flowmo_data.sources.storage_options import FETCH_THREADS
 from flowmo_data.tracks import AlignedTrack, AnyTimeline, AnyTrack, at_sample_rate, open_aligned, open_track
 from flowmo_data.tracks.aligned import sources_of_set
 
@@ -78,11 +79,12 @@ class Opener:
                 except AudioFileError as error:
                     yield each, error
             return
+        beside = self._metadata is not None and self._metadata.is_beside_files
         for is_streamed, group in groupby(indices, key=self._is_streamed):
             if is_streamed:
                 yield from self._streamed(group, on_problem)
             else:
-                wanted = map(self._looked_up, group)
+                wanted = ordered_map(self._looked_up, group, threads=FETCH_THREADS if beside else 0)
                 yield from opened_ahead(wanted, self._closed, self._opened, self._max_buffered_bytes)
 
     def _is_streamed(self, index: int) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from flowmo_data.epochs.progress import Layout, Progress, Reached
 from flowmo_data.epochs.sharding import Shard
+from flowmo_data.errors import AudioFileError
 from flowmo_data.tracks import AnyTimeline
 
 
@@ -21,6 +22,8 @@ class Span(NamedTuple):
     """one past the index of its last sample; past the timeline's end if it ends with padding"""
     place: int = 0
     """its place in the order of the epoch; without an index, the number of its file"""
+    sidecar: dict[str, Any] | AudioFileError | None = None
+    """what lies beside its file, or why that cannot be read, if it was fetched ahead"""
 
     @property
     def num_valid(self) -> int:

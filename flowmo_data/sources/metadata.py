@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from flowmo_data.errors import AudioFileError, FilesError, OptionError, shown
 from flowmo_data.sources.member_paths import is_member
-from flowmo_data.sources.opening import held_whole, source_at
+from flowmo_data.sources.opening import read_small
 from flowmo_data.sources.paths import with_suffix
 from flowmo_data.sources.rows import Rows
 from flowmo_data.sources.sidecars import sidecar_values, sidecars_of_member
@@ -45,6 +45,10 @@ class FileMetadata(Protocol):
     @property
     def keys(self) -> frozenset[str] | None:
         """The keys of every file's dictionary; None if that is found out when they are needed."""
+
+    @property
+    def is_beside_files(self) -> bool:
+        """True if it is read from the place of the file, in any thread."""
 
 
 def check_metadata(metadata: object, *, return_info: bool) -> None:
@@ -89,6 +93,7 @@ class CalledMetadata:
     """What a function returns: a `FileMetadata`."""
 
     is_known = keys = None
+    is_beside_files = False
 
     def __init__(self, function: Callable[[str], Mapping[str, Any] | None]) -> None:
         self._function = function
@@ -115,6 +120,7 @@ class SidecarMetadata:
     """
 
     is_known = keys = None
+    is_beside_files = True
 
     def __init__(self, store: Store | None = None) -> None:
         self._store = store
@@ -126,8 +132,7 @@ class SidecarMetadata:
         sidecar = with_suffix(path, ".json")
         its = f"its sidecar {os.path.basename(sidecar)}"
         try:
-            source = held_whole(source_at(sidecar, self._store))
-            data = source.read(0, source.stamp.size)
+            data = read_small(sidecar, self._store)
         except AudioFileError as error:
             raise AudioFileError.of(path, f"{its} cannot be read: {error.reason}") from error
         return sidecar_values(path, ".json", data)
@@ -139,6 +144,8 @@ class TableMetadata:
     Raises:
         FilesError: the table has no row for any of the files, or several different rows for a file.
     """
+
+    is_beside_files = False
 
     def __init__(self, table: Table, files: Sequence[str]) -> None:
         self._table, self._rows = table, Rows(table.columns)

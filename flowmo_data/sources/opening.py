@@ -44,6 +44,18 @@ def held_whole(source: Source) -> Source:
     return source
 
 
+def read_small(path: str, store: Store | None = None) -> bytes:
+    """Return the bytes of a file that is probably small; a remote one takes one request. Args as for `source_at`.
+
+    Raises:
+        AudioFileError: it cannot be read.
+    """
+    if is_url(path):
+        return (store or _PLAIN).read_small(path)
+    source = LocalFile.at(path)
+    return source.read(0, source.stamp.size)
+
+
 def indexed_source(path: str, stamp: Stamp, store: Store | None = None, offset: int = 0) -> Source:
     """Return the file at `path` as an index describes it, without access to it. Args as for `source_at`.
 

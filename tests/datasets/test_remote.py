@@ -1,7 +1,9 @@
 """Training from stores: a web server, and S3 by moto's server and s3fs."""
 
+import json
 import logging
 import threading
+import time
 from collections import Counter
 
 import pytest
@@ -67,7 +69,41 @@ def test_without_an_index_each_object_comes_once(web, local):
     dataset = StreamingAudioDataset(f"{web.root}/music", **OPTIONS, shuffle=False)
     web.requests.clear()
     assert_same(named(dataset), named(StreamingAudioDataset(local, **OPTIONS, shuffle=False)))
-    assert Counter(each.path for each in web.requests if each.method == "GET") == dict.fromkeys(web.files, 1)
+    whole = Counter(each.path for each in web.requests if each.byte_range == (0, len(web.files[each.path])))
+    state = Counter(each.path for each in web.requests if each.byte_range == (0, 1))
+    assert whole == state == dict.fromkeys(web.files, 1)
+    assert len(web.requests) == 2 * len(web.files)
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+def test_sidecars_are_read_ahead_in_threads_with_one_request_each(web, local, indexed):
+    names = [f"music/{index}" for index in range(5)]
+    web.files |= {f"{name}.json": json.dumps({"name": name}).encode() for name in names}
+    del web.files["music/5.wav"], web.files["music/6.flac"], web.files["music/3.json"]
+    root, options = f"{web.root}/music", {**OPTIONS, "metadata": "sidecar"}
+    dataset = StreamingAudioDataset(AudioIndex.build(root) if indexed else root, **options)
+    web.requests.clear()
+    at_once, most, lock = 0, 0, threading.Lock()
+
+    def slow(request):
+        nonlocal at_once, most
+        if request.path.endswith(".json"):
+            with lock:
+                at_once += 1
+                most = max(most, at_once)
+            time.sleep(0.1)
+            with lock:
+                at_once -= 1
+
+    web.fault = slow
+    found = {(item["path"], item["metadata"]["name"]) for item in dataset}
+    assert found == {(f"{web.root}/{name}.mp3", name) for name in names if name != "music/3"}
+    assert "its sidecar 3.json cannot be read: there is no such object" in dataset.report().skipped[f"{root}/3.mp3"]
+    assert most > 2
+    if not indexed:
+        assert Counter(each.path for each in web.requests if each.path.endswith(".json")) == dict.fromkeys(
+            (f"{name}.json" for name in names), 1
+        )
 
 
 def test_with_an_index_a_frame_is_one_range_of_bytes(web, local):

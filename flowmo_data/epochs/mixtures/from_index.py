@@ -181,7 +181,12 @@ class MixedIndexedStream:
         """See `Stream.spans`. The first span is found as fast as any other."""
         spans = self._spans(progress, shard, frames_per_turn)
         most = self.mixture.options.max_buffered_bytes
-        return with_bytes_ahead(spans, lambda mixed: mixed.span, most) if self.fetched_ahead else spans
+        if not self.fetched_ahead:
+            return spans
+        return with_bytes_ahead(spans, lambda mixed: mixed.span, most, completed=self._with_sidecar)
+
+    def _with_sidecar(self, mixed: MixedSpan) -> MixedSpan:
+        return mixed._replace(span=self._streams[mixed.which].with_sidecar(mixed.span))
 
     def _spans(self, progress: Progress, shard: Shard, frames_per_turn: int | None) -> Iterator[MixedSpan]:
         if shard.index == 0:
