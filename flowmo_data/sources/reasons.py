@@ -33,10 +33,12 @@ def in_words(error: BaseException) -> str:
             return known
     if isinstance(error, FileNotFoundError) and len(chain) > 1:  # fsspec's HTTP says so whatever failed
         return in_words(chain[1])
-    text = str(error)
-    if len(text) > _MOST_CHARACTERS:
-        text = text[:_MOST_CHARACTERS] + "..."
+    text = _cut(str(error))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS] + "..."
 
 
 def _known(error: BaseException) -> str:

@@ -51,7 +51,7 @@ def retried(call: Callable[[], T], *, is_first: bool = False) -> T:
     Raises:
         Exception: the last failure.
     """
-    chance, begun = random.Random(), time.monotonic()
+    begun = time.monotonic()
     for delay in DELAYS:
         try:
             return call()
@@ -60,7 +60,7 @@ def retried(call: Callable[[], T], *, is_first: bool = False) -> T:
                 raise
             if is_first and time.monotonic() - begun > _FIRST_SECONDS and is_unreachable(error):
                 raise
-            time.sleep(delay * chance.uniform(0.5, 1))
+            time.sleep(delay * random.SystemRandom().uniform(0.5, 1))  # the global state is the user's
     return call()
 
 

@@ -9,7 +9,7 @@ from flowmo_data.errors import OptionError
 from flowmo_data.runtime.extras import import_extra
 from flowmo_data.sources.paths import UrlParts
 
-FETCH_THREADS = 32
+FETCH_THREADS = 64
 """threads of a worker that fetch ahead: at 50 ms an answer, some 600 answers a second"""
 _CONNECT_SECONDS, _ANSWER_SECONDS = 10, 30
 """a web server that is silent for so long does not answer any more; s3fs has such limits of its own"""
