@@ -21,7 +21,7 @@ INSIDE = {
     ],
     "sources": [
         "source", "local_file", "member_paths", "paths", "tar_headers", "tar_tables", "retrying", "reasons",
-        "connections", "range_requests", "storage_options", "object_states", "store", "tar_member", "remote_file",
+        "connections", "signing", "range_requests", "storage_options", "object_states", "store", "tar_member", "remote_file",
         "tars", "opening", "sidecars", "braces", "excluding", "folders", "tar_listing", "manifests", "hugging_face",
         "entries", "listing", "aligning", "rows", "tables", "metadata", "corpus_part", "part_listing", "part_files",
         "whole_corpus",

@@ -1,15 +1,12 @@
 """Ranges of bytes of objects, each with the object's state from the same answer.
 
 fsspec gives the bytes alone, so a second request would have to ask whether the object is still the same. From S3, a
-range comes by a signed URL, which is signed once for each object: an answer then costs a tenth of the processor time
-that it costs through botocore.
+range comes by a signed URL: an answer then costs a tenth of the processor time that it costs through botocore.
 """
 
 from __future__ import annotations
 
 import ssl
-import time
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Protocol
 from urllib.request import getproxies
@@ -17,11 +14,8 @@ from urllib.request import getproxies
 from flowmo_data.runtime.extras import import_extra
 from flowmo_data.sources.connections import Answer, Connections
 from flowmo_data.sources.retrying import http_status, is_missing, is_transient
+from flowmo_data.sources.signing import Signer
 
-_SIGNED_SECONDS = 3_600
-"""time for which a URL is signed; it is used for half of that"""
-_MOST_SIGNED = 10_000
-"""signed URLs to keep, some 1 kB each"""
 _MOST_REFUSALS = 3
 """refusals of signed URLs after which there are no more; one may come of keys that have expired"""
 
@@ -113,18 +107,18 @@ class S3Ranges:
         self._system = system
         implementation = import_extra("fsspec.implementations.http", user="s3://").HTTPFileSystem
         self._http = HttpRanges(implementation(encoded=True, skip_instance_cache=True, **http_options))
-        self._signed: dict[str, tuple[float, str]] = {}
+        self._signer = Signer(system)
         self._refusals = 0 if _is_direct(system) else _MOST_REFUSALS
 
     def get(self, path: str, start: int, stop: int) -> Answer:
         """See `Ranges.get`."""
         if self._refusals < _MOST_REFUSALS:
             try:
-                return self._http.get(self._sign(path), start, stop)
+                return self._http.get(self._signer.sign(path), start, stop)
             except Exception as error:
                 if is_missing(error) or is_transient(error) or http_status(error) == 416:
                     raise
-                self._signed.pop(path, None)
+                self._signer.forget(path)
         answer = self._by_botocore(path, start, stop)
         self._refusals += 1  # what is signed is refused, and this is not
         return answer
@@ -137,18 +131,6 @@ class S3Ranges:
             client = sync(self._system.loop, self._system.get_s3, self._system.split_path(path)[0])
             with suppress(ssl.SSLError):
                 self._http.reach(client.meta.endpoint_url)
-
-    def _sign(self, path: str) -> str:
-        now = time.monotonic()
-        until, url = self._signed.get(path, (0.0, ""))
-        if now < until:
-            return url
-        url = str(self._system.sign(path, expiration=_SIGNED_SECONDS))
-        if len(self._signed) >= _MOST_SIGNED:
-            with suppress(RuntimeError):  # another thread does the same
-                self._signed = dict(_latter_half(self._signed))
-        self._signed[path] = now + _SIGNED_SECONDS / 2, url
-        return url
 
     def _by_botocore(self, path: str, start: int, stop: int) -> Answer:
         sync = import_extra("fsspec.asyn", user="s3://").sync
@@ -167,9 +149,3 @@ def _is_direct(system: Any) -> bool:
     """Return whether a signed URL is all that a store needs: no proxy, certificate or header."""
     own = {*system.config_kwargs, *system.client_kwargs} & {"proxies", "verify", "client_cert"}
     return not own and not system.requester_pays and not getproxies().keys() & {"http", "https", "all"}
-
-
-def _latter_half(signed: dict[str, tuple[float, str]]) -> Iterator[tuple[str, tuple[float, str]]]:
-    for place, each in enumerate(signed.items()):
-        if 2 * place >= len(signed):
-            yield each

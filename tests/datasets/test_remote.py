@@ -195,7 +195,7 @@ def test_s3(bucket, local, web):
     system, path = index.store._at(f"{root}/0.mp3")
     ranges = S3Ranges(system, {})
     plain = ranges.get(path, 10, 20)
-    ranges._sign = lambda _: f"{web.root}/music/0.mp3"
+    ranges._signer.sign = lambda _: f"{web.root}/music/0.mp3"
     web.fault = lambda _: 403
     assert [ranges.get(path, 10, 20) for _ in range(5)] == [plain] * 5  # through botocore
     assert len(web.requests) == 3  # and no signed URL is tried again
