@@ -101,6 +101,8 @@ def open_indexed_stream(
 
 
 def _with_metadata(index: AudioIndex, options: Options, error_log: ErrorLog) -> IndexedStream:
+    if sources.is_url(index.root):
+        index.store.prepare(index.root)
     if options.metadata is None:
         return IndexedStream(index, options, error_log)
     if is_table(options.metadata):

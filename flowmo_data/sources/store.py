@@ -54,6 +54,20 @@ class Store:
         self.__init__(state["options"])  # type: ignore[misc]
         self.tar_tables = state["tar_tables"]
 
+    def prepare(self, url: str) -> None:
+        """Import the packages that a URL needs, before workers are forked: each of them would import them by itself.
+
+        Raises:
+            FilesError: the protocol is not known.
+            MissingPackageError: a package is not installed.
+        """
+        registry = import_extra("fsspec.registry", user=f"{split_url(url).head} in a path")
+        try:
+            for protocol in split_url(url).protocols:
+                registry.get_filesystem_class(protocol)
+        except (ImportError, ValueError):
+            self._at(url)  # which says more
+
     def stamp(self, url: str, *, patient: bool = True) -> Stamp:
         """Return the state of an object; if not `patient`, the store is asked once only.
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 
+import programs
 import pytest
 import torch
 from builders import make_mp3, make_wav
@@ -113,6 +114,15 @@ def test_with_an_index_a_frame_is_one_range_of_bytes(web, local):
     ranges = [each.byte_range for each in web.requests if each.method == "GET"]
     assert len(ranges) == len(frames)
     assert all(stop - start < 60_000 for start, stop in ranges)
+
+
+def test_packages_are_imported_before_workers_are_forked_and_no_store_is_opened(web, tmp_path):
+    AudioIndex.build(f"{web.root}/music").save(tmp_path / "music.parquet")
+    code = (
+        "import sys, threading; from flowmo_data import StreamingAudioDataset; StreamingAudioDataset(sys.argv[1]); "
+        "assert 'fsspec.implementations.http' in sys.modules; assert threading.active_count() == 1"
+    )
+    programs.run("-c", code, str(tmp_path / "music.parquet"))
 
 
 def test_frames_by_number_are_fetched_batch_by_batch(web, local):
