@@ -21,10 +21,10 @@ INSIDE = {
     ],
     "sources": [
         "source", "local_file", "member_paths", "paths", "tar_headers", "tar_tables", "retrying", "reasons",
-        "connections", "signing", "range_requests", "storage_options", "object_states", "store", "tar_member", "remote_file",
-        "tars", "opening", "sidecars", "braces", "excluding", "folders", "tar_listing", "manifests", "hugging_face",
-        "entries", "listing", "aligning", "rows", "tables", "metadata", "corpus_part", "part_listing", "part_files",
-        "whole_corpus",
+        "connections", "signing", "range_requests", "storage_options", "object_states", "store", "tar_member",
+        "remote_file", "tars", "opening", "sidecars", "braces", "excluding", "folders", "tar_listing",
+        "manifests", "hugging_face", "entries", "listing", "aligning", "rows", "tables", "metadata",
+        "corpus_part", "part_listing", "part_files", "whole_corpus",
     ],
     "tracks": [
         "mpeg", "mpeg_in_wav", "excerpt", "chunks", "wav", "big_endian", "flac_headers", "flac", "ogg_pages", "ogg",

@@ -154,13 +154,13 @@ def test_weights_of_an_endless_mixture_change_behind_what_is_fetched_ahead(store
                 loader.dataset.set_weights({"a": 0, "b": 1})
             if step == 8:
                 state = loader.state_dict()
-            if step == 30:
+            if step == 46:
                 return batches, state
         raise AssertionError
 
     batches, state = run()
-    assert all("a" in batch for batch in batches[: 4 + 16])  # 64 frames are ahead
-    assert batches[4 + 16 :] == ["bbbb"] * 10
+    assert all("a" in batch for batch in batches[: 4 + 32])  # 128 frames are ahead
+    assert batches[4 + 32 :] == ["bbbb"] * 10
     assert run(state)[0] == batches[8:]
 
 
