@@ -179,7 +179,7 @@ def most_held(files: str, options: dict[str, Any]) -> int:
 @click.option("--workers", multiple=True, default=(0, 2), help="Numbers of workers; repeatable.")
 @click.option("--batches", default=30, show_default=True, help="Timed batches of a run.")
 @click.option("--repeats", default=3, show_default=True, help="Pairs of runs of each configuration.")
-@click.option("--copies", default=10, show_default=True, help="Names of each file.")
+@click.option("--copies", default=30, show_default=True, help="Names of each file.")
 @click.option("--moto", "with_moto", is_flag=True, help="Also measure moto's S3 server.")
 @click.option("--serve", "serve_ms", type=float, hidden=True)
 def main(
