@@ -38,7 +38,8 @@ INSIDE = {
     ],
     "epochs": [
         "options", "framing", "randomness", "shuffle_buffer", "plan", "sharding", "report", "tally", "error_log",
-        "progress", "span", "fetching", "tar_stream", "opening", "from_files", "from_index", "stream", "mixtures",
+        "progress", "reached", "span", "fetching", "tar_stream", "opening", "from_files", "from_index", "stream",
+        "mixtures",
     ],
     "epochs/mixtures": ["mixing", "turns", "stages", "sets", "from_index", "from_files"],
     "decoding": [

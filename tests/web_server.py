@@ -100,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
             if fault == "redirect":
                 self._send(302, b"", with_body, {"Location": f"/moved/{path}"})
             elif fault == "chunked" and byte_range:
-                self._send_chunked(data[slice(*byte_range)])
+                self._send_chunked(data, *byte_range)
             elif fault == "hang up":
                 self.close_connection = True
                 self.connection.close()
@@ -130,8 +130,10 @@ class _Handler(BaseHTTPRequestHandler):
         links = "".join(f'<li><a href="{name}">{name}</a></li>' for name in names)
         self._send(200, f"<html>{links}</html>".encode(), with_body, {"Content-Type": "text/html"})
 
-    def _send_chunked(self, body: bytes) -> None:
+    def _send_chunked(self, data: bytes, start: int, stop: int) -> None:
+        body = data[start:stop]
         self.send_response(206)
+        self.send_header("Content-Range", f"bytes {start}-{start + len(body) - 1}/{len(data)}")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         self.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))

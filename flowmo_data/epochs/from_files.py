@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import blake2b
 from itertools import islice
 from typing import Any
@@ -14,8 +14,9 @@ from flowmo_data.epochs.fetching import held_by
 from flowmo_data.epochs.framing import frame_starts
 from flowmo_data.epochs.opening import Opener, as_wanted
 from flowmo_data.epochs.options import Options
-from flowmo_data.epochs.progress import VERSION, Layout, Position, Progress, check_state, deal_batches
+from flowmo_data.epochs.progress import VERSION, Layout, Progress, check_state, deal_batches
 from flowmo_data.epochs.randomness import Purpose, random_below, random_bits
+from flowmo_data.epochs.reached import ReachedInFiles
 from flowmo_data.epochs.sharding import Shard, deal, epoch_order
 from flowmo_data.epochs.shuffle_buffer import shuffled, shuffled_within
 from flowmo_data.epochs.span import Span
@@ -28,37 +29,6 @@ logger = logging.getLogger(__name__)
 
 _EMPTY_EPOCHS = 100
 """number of epochs without a frame for a shard after which an endless stream gives up"""
-
-
-@dataclass
-class ReachedInFiles:
-    """The progress of each worker at its last batch that the loop has received: a `Reached`."""
-
-    identity: dict[str, Any]
-    rank: int
-    workers: list[Progress]
-    next_worker: int
-    batches: int
-
-    def count(self, worker: int, progress: Progress) -> None:
-        """See `Reached.count`."""
-        self.workers[worker] = progress
-        self.next_worker = (worker + 1) % len(self.workers)
-        self.batches += 1
-
-    def state(self) -> dict[str, Any]:
-        """See `Reached.state`."""
-        workers = [[worker.epoch, worker.handed_out] for worker in self.workers]
-        place = {"rank": self.rank, "batches": self.batches, "workers": workers, "next_worker": self.next_worker}
-        return {**self.identity, **place}
-
-    def first_epoch(self) -> int:
-        """See `Reached.first_epoch`."""
-        return min(worker.epoch for worker in self.workers)
-
-    def position(self) -> Position:
-        """See `Reached.position`."""
-        return Position(dict(enumerate(self.workers)), len(self.workers), self.next_worker)
 
 
 class FileStream:

@@ -13,7 +13,7 @@ for any number of ranks and workers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -26,48 +26,15 @@ from flowmo_data.epochs.framing import jittered_starts
 from flowmo_data.epochs.opening import as_wanted
 from flowmo_data.epochs.options import Options
 from flowmo_data.epochs.plan import EpochPlan, frames_per_epoch
-from flowmo_data.epochs.progress import VERSION, Layout, Position, Progress, check_state
+from flowmo_data.epochs.progress import VERSION, Layout, Progress, check_state
 from flowmo_data.epochs.randomness import Purpose, random_below, random_bits
+from flowmo_data.epochs.reached import ReachedInIndex
 from flowmo_data.epochs.sharding import Shard, by_quota, by_turn
 from flowmo_data.epochs.span import Span
 from flowmo_data.errors import AudioFileError, NoReadableFileError, OptionError
 from flowmo_data.sources import FileMetadata, is_url
 from flowmo_data.tracks import AudioIndex, at_sample_rate
 from flowmo_data.tracks.index.segments import START, STOP
-
-
-@dataclass
-class ReachedInIndex:
-    """The number of frames of an epoch's order that all ranks together have received: a `Reached`."""
-
-    identity: dict[str, Any]
-    epoch: int
-    frames: int
-    layout: Layout
-    frames_per_epoch: int
-    repeat: bool
-
-    def count(self, worker: int, progress: Progress) -> None:  # noqa: ARG002
-        """See `Reached.count`. All ranks receive the same number of frames."""
-        self.frames += self.layout.batch_size * self.layout.world_size
-        if self.repeat:
-            epochs, self.frames = divmod(self.frames, self.frames_per_epoch)
-            self.epoch += epochs
-        else:
-            self.frames = min(self.frames, self.frames_per_epoch)
-
-    def state(self) -> dict[str, Any]:
-        """See `Reached.state`."""
-        return {**self.identity, "epoch": self.epoch, "frames": self.frames}
-
-    def first_epoch(self) -> int:
-        """See `Reached.first_epoch`."""
-        return self.epoch
-
-    def position(self) -> Position:
-        """See `Reached.position`."""
-        progress, num_workers = Progress(self.epoch, 0, self.frames), self.layout.num_workers
-        return Position(dict.fromkeys(range(num_workers), progress), num_workers)
 
 
 class IndexedStream:

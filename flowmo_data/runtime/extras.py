@@ -14,6 +14,7 @@ _INSTALL = {
     "torchcodec": "pip install 'flowmo_data[torchcodec]', and FFmpeg",
     "fsspec": "pip install 'flowmo_data[remote]'",
     "aiohttp": "pip install 'flowmo_data[remote]'",
+    "botocore": "pip install 'flowmo_data[remote]'",
     "pyarrow": "pip install 'flowmo_data[index]'",
 }
 

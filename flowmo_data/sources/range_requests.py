@@ -1,7 +1,7 @@
 """Ranges of bytes of objects, each with the object's state from the same answer.
 
 fsspec gives the bytes alone, so a second request would have to ask whether the object is still the same. From S3, a
-range comes by a signed URL: an answer then costs a tenth of the processor time that it costs through botocore.
+range comes by a signed URL: an answer then costs a fraction of the processor time that it costs through botocore.
 """
 
 from __future__ import annotations
