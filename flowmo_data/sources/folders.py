@@ -110,8 +110,10 @@ def is_hidden(name: str) -> bool:
 
 def compression_of(name: str) -> str:
     """Return the reason why a file is not read if it is a compressed tar, by its name; "" if it is not."""
-    found = next((how for suffix, how in _COMPRESSED.items() if name.lower().endswith(suffix)), "")
-    return compressed(found) if found else ""
+    name = name.lower()
+    if not name.endswith(tuple(_COMPRESSED)):
+        return ""
+    return compressed(next(how for suffix, how in _COMPRESSED.items() if name.endswith(suffix)))
 
 
 def summary(left_out: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ from functools import partial
 
 from flowmo_data.errors import AudioFileError, FilesError, FilesNotFoundError
 from flowmo_data.runtime.threads import ordered_map
-from flowmo_data.sources.folders import compression_of, is_hidden, kind_of_name
+from flowmo_data.sources.folders import AUDIO_SUFFIXES, compression_of, is_hidden, kind_of_name
 from flowmo_data.sources.member_paths import is_tar, member_path, split_member
 from flowmo_data.sources.paths import is_url
 from flowmo_data.sources.storage_options import FETCH_THREADS
@@ -42,7 +42,9 @@ def with_members(
     """
     remote = []
     for path in paths:
-        if not is_tar(path):
+        if path.lower().endswith(AUDIO_SUFFIXES):
+            yield path
+        elif not is_tar(path):
             if reason := compression_of(path):
                 left_out[path] = reason
             else:
