@@ -28,8 +28,9 @@ INSIDE = {
     ],
     "tracks": [
         "mpeg", "mpeg_in_wav", "excerpt", "chunks", "wav", "big_endian", "flac_headers", "flac", "ogg_pages", "ogg",
-        "parts", "mpeg_part", "soundfile_part", "byte_ranges", "opened_file", "flac_opening", "ogg_opening",
-        "soundfile_opening", "track", "aligned", "index",
+        "parts", "mpeg_part", "soundfile_part", "container_kinds", "container_codecs", "container_part",
+        "container_packets", "mp4_edits", "container_opening", "byte_ranges", "opened_file", "flac_opening",
+        "ogg_opening", "soundfile_opening", "track", "aligned", "index",
     ],
     "tracks/mpeg": ["headers", "following", "scanning", "sections", "tags", "claims", "walking", "seeking", "runs"],
     "tracks/index": [
@@ -44,8 +45,8 @@ INSIDE = {
     "epochs/mixtures": ["mixing", "turns", "stages", "sets", "from_index", "from_files"],
     "decoding": [
         "minimp3", "libsndfile", "native", "registry", "recovery", "window", "mpeg_window", "flac_frames",
-        "soundfile_window", "polyphase", "convolving", "resampling", "conditioning", "reading", "batching", "items",
-        "frames", "mixed_frames",
+        "soundfile_window", "container_window", "polyphase", "convolving", "resampling", "conditioning", "reading",
+        "batching", "items", "frames", "mixed_frames",
     ],
     "datasets": ["iteration", "streaming", "map_style", "mixed"],
     "lightning": ["lagging", "data_module"],

@@ -11,13 +11,14 @@ import torch
 
 from flowmo_data.decoding import native
 from flowmo_data.decoding.conditioning import write_channels, write_dtype
+from flowmo_data.decoding.container_window import read_container
 from flowmo_data.decoding.mpeg_window import decode_into, is_native, read_mpeg
 from flowmo_data.decoding.resampling import resample_into
 from flowmo_data.decoding.soundfile_window import read_soundfile
 from flowmo_data.decoding.window import Stretch, Window, num_lost
 from flowmo_data.runtime.batch_memory import item_bits
 from flowmo_data.runtime.scratch import scratch
-from flowmo_data.tracks import CutPart, MpegPart, Part, ResampledPart, SoundFilePart, Timeline
+from flowmo_data.tracks import ContainerPart, CutPart, MpegPart, Part, ResampledPart, SoundFilePart, Timeline
 
 
 class Filled(NamedTuple):
@@ -46,6 +47,8 @@ def read_window(part: Part, start: int, stop: int, decoder: str) -> Window:
             return read_mpeg(part, start, stop, decoder)
         case SoundFilePart():
             return read_soundfile(part, start, stop)
+        case ContainerPart():
+            return read_container(part, start, stop)
         case CutPart():
             return read_window(part.part, part.start + start, part.start + stop, decoder)
         case ResampledPart():

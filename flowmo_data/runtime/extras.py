@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from flowmo_data.errors import MissingPackageError
 
 _INSTALL = {
+    "av": "pip install 'flowmo_data[av]'",
     "librosa": "pip install librosa",
     "matplotlib": "pip install 'flowmo_data[plot]'",
     "minimp3py": "CFLAGS='-O3 -march=native' pip install 'flowmo_data[minimp3py]'",
@@ -34,3 +37,9 @@ def import_extra(module: str, *, user: str) -> Any:
     except (ImportError, OSError, RuntimeError) as error:  # the latter two: a shared library does not load
         package = module.partition(".")[0]
         raise MissingPackageError(f"{user} needs {package} ({error}): {_INSTALL[package]}") from error
+
+
+@cache
+def is_installed(module: str) -> bool:
+    """Return whether a module that the base install does not include is there. It is not imported."""
+    return find_spec(module) is not None

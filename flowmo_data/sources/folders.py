@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from flowmo_data.errors import FilesError, counted, shown
+from flowmo_data.runtime.extras import is_installed
 from flowmo_data.runtime.resources import SHORT_OF, out_of
 from flowmo_data.sources.member_paths import TAR_SUFFIX, name_of
 from flowmo_data.sources.tar_headers import compressed
@@ -17,10 +18,14 @@ AUDIO_SUFFIXES = (
 )  # fmt: skip
 """Suffixes of the files that are taken from a folder. A file that is named directly may have any name."""
 
+CONTAINER_SUFFIXES = (
+    ".m4a", ".m4b", ".m4r", ".mp4", ".mov", ".3gp", ".3g2", ".alac", ".aac", ".adts", ".ac3", ".eac3", ".ec3",
+    ".webm", ".weba", ".mka", ".mkv", ".wma", ".asf", ".ape", ".wv", ".tta", ".amr", ".awb",
+)  # fmt: skip
+"""suffixes of the files that are taken from a folder if PyAV is installed"""
+
 UNREAD_SUFFIXES = (
-    ".m4a", ".m4b", ".m4p", ".m4r", ".mp4", ".mov", ".3gp", ".3g2", ".aac", ".adts", ".ac3", ".eac3", ".ec3", ".dts",
-    ".webm", ".weba", ".mka", ".mkv", ".ogx", ".spx", ".wma", ".asf", ".ape", ".wv", ".tta", ".tak", ".mpc", ".ofr",
-    ".shn", ".dsf", ".dff", ".amr", ".awb", ".ra", ".rm", ".aa", ".aax", ".alac",
+    ".m4p", ".dts", ".ogx", ".spx", ".tak", ".mpc", ".ofr", ".shn", ".dsf", ".dff", ".ra", ".rm", ".aa", ".aax",
 )  # fmt: skip
 """suffixes of files with audio that are left out of a folder, because they cannot be read"""
 
@@ -30,6 +35,7 @@ _COMPRESSED = {
 }  # fmt: skip
 """suffixes of compressed tars"""
 
+_NEEDS_AV = "files in this format are read by PyAV, which is not installed: pip install 'flowmo_data[av]'"
 _UNREAD = "files in this format are not read; convert them, to FLAC for instance"
 _DANGLING = "it is a link that leads nowhere"
 _NO_FILE = "it is a pipe, a socket or a device, not a file"
@@ -80,7 +86,7 @@ def walk_folder(folder: str, left_out: dict[str, str]) -> Iterator[str]:
 def _kind(entry: os.DirEntry[str]) -> str:
     """Return "folder", "audio", "tar", the reason to leave something out that may be audio, or "" for anything else."""
     name = entry.name.lower()
-    is_audio = name.endswith(AUDIO_SUFFIXES)
+    is_audio = kind_of_name(name) == "audio"
     try:
         if entry.is_dir():
             return "folder"
@@ -98,6 +104,8 @@ def kind_of_name(name: str) -> str:
     name = name.lower()
     if name.endswith(AUDIO_SUFFIXES):
         return "audio"
+    if name.endswith(CONTAINER_SUFFIXES):
+        return "audio" if is_installed("av") else _NEEDS_AV
     if name.endswith(UNREAD_SUFFIXES):
         return _UNREAD
     return "tar" if name.endswith(TAR_SUFFIX) else compression_of(name)
@@ -119,16 +127,24 @@ def compression_of(name: str) -> str:
 def summary(left_out: Mapping[str, str]) -> str:
     """Return what is left out in one line, with the numbers of files by suffix or by reason.
 
-    >>> summary({"/a/b.m4a": _UNREAD, "/a/c.M4A": _UNREAD, "/a/d": _DANGLING})
-    '2 files in formats that are not read (2 .m4a), 1 other (it is a link that leads nowhere: /a/d)'
+    >>> summary({"/a/b.tak": _UNREAD, "/a/c.TAK": _UNREAD, "/a/d": _DANGLING})
+    '2 files in formats that are not read (2 .tak), 1 other (it is a link that leads nowhere: /a/d)'
+    >>> summary({"/a/b.m4a": _NEEDS_AV})
+    "1 file in formats that need PyAV (1 .m4a): pip install 'flowmo_data[av]'"
     """
-    unread = [path for path, reason in left_out.items() if reason == _UNREAD]
-    others = {path: reason for path, reason in left_out.items() if reason != _UNREAD}
+    by_suffix = {
+        _NEEDS_AV: "in formats that need PyAV ({}): pip install 'flowmo_data[av]'",
+        _UNREAD: "in formats that are not read ({})",
+    }
+    others = {path: reason for path, reason in left_out.items() if reason not in by_suffix}
     parts = []
-    if unread:
-        suffixes = Counter(os.path.splitext(name_of(path))[1].lower() for path in unread)
+    for reason, words in by_suffix.items():
+        suffixes = Counter(
+            os.path.splitext(name_of(path))[1].lower() for path, each in left_out.items() if each == reason
+        )
         numbers = ", ".join(f"{number:,} {suffix}" for suffix, number in suffixes.most_common())
-        parts.append(f"{counted(len(unread), 'file')} in formats that are not read ({numbers})")
+        if suffixes:
+            parts.append(f"{counted(suffixes.total(), 'file')} {words.format(numbers)}")
     if others:
         first: dict[str, str] = {}
         for path, reason in others.items():

@@ -15,6 +15,8 @@ import soundfile
 
 from flowmo_data.errors import AudioFileError, SampleRateError
 from flowmo_data.sources import Source
+from flowmo_data.tracks.container_kinds import demuxer_of
+from flowmo_data.tracks.container_opening import open_container
 from flowmo_data.tracks.mpeg import Walk, missing_packets, tag_end, walk
 from flowmo_data.tracks.mpeg.tags import in_blocks
 from flowmo_data.tracks.mpeg_in_wav import packets_end
@@ -103,6 +105,9 @@ def open_track(source: Source) -> Track:
     read = in_blocks(source.read, source.stamp.size)
     audio_start = tag_end(read, 0, source.stamp.size)
     head = source.read(audio_start, audio_start + 12)
+    demuxer = demuxer_of(read, audio_start, source.stamp.size)
+    if demuxer:
+        return Track(path, *open_container(source, audio_start, demuxer))
     reason = f"and its first bytes, {head!r}, match no other format" if head else "only tags"
     end = packets_end(read, source.stamp.size) if head.startswith(b"RIFF") else None
     if head.startswith(_OTHER_FORMATS) and end is None:

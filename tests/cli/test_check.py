@@ -141,7 +141,7 @@ def test_music_that_is_whole_loses_nothing(tmp_path):
 
 def test_what_is_left_out_is_listed(folder, tmp_path):
     pytest.importorskip("pyarrow", reason="the extra index is not installed")
-    for name in ("a.m4a", "b.M4A", "c.webm"):
+    for name in ("a.tak", "b.TAK", "c.spx"):
         (folder / name).write_bytes(b"x")
     (folder / "gone.mp3").symlink_to("nowhere.mp3")
     for command in (
@@ -151,11 +151,11 @@ def test_what_is_left_out_is_listed(folder, tmp_path):
     ):
         output = CliRunner().invoke(flowmo_data_command, list(map(str, command))).output
         listed = {line.split()[0]: line for line in output.splitlines() if line.strip()}
-        assert all("files in this format are not read" in listed[name] for name in ("a.m4a", "b.M4A", "c.webm"))
+        assert all("files in this format are not read" in listed[name] for name in ("a.tak", "b.TAK", "c.spx"))
         assert "it is a link that leads nowhere" in listed["gone.mp3"]
     for name in ("check", "inspect"):
         left_out = json.loads((tmp_path / f"{name}.json").read_text())["left_out"]
-        assert set(left_out) == {str(folder / each) for each in ("a.m4a", "b.M4A", "c.webm", "gone.mp3")}
+        assert set(left_out) == {str(folder / each) for each in ("a.tak", "b.TAK", "c.spx", "gone.mp3")}
 
 
 def test_a_row_is_one_line_however_long(folder):

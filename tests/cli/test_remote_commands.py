@@ -19,7 +19,7 @@ def folder(tmp_path_factory):
     for index in range(3):
         make_mp3(path / f"{index}.mp3", 60_000, seed=index)
     (path / "bad.mp3").write_bytes(b"no audio")
-    (path / "other.m4a").write_bytes(b"x")
+    (path / "other.tak").write_bytes(b"x")
     return path
 
 
@@ -49,7 +49,7 @@ def test_index_into_the_store_then_inspect_and_check_it(memory, tmp_path):
     index = "memory://commands/music.parquet"
     said = run("index", "memory://commands", "-o", index, "--workers", 0)
     assert "bad.mp3" in said
-    assert "other.m4a" in said
+    assert "other.tak" in said
     assert f"{index}: 3 files, 0.00 hours; 1 bad file" in said
     loaded = AudioIndex.load(index)
     assert (loaded.root, len(loaded)) == ("memory://commands", 4)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flowmo_data import AudioFileError, FilesError, FilesNotFoundError, FilesTypeError, ResourceError
-from flowmo_data.sources import LocalFile, Sources, find_left_out, find_sources
+from flowmo_data.sources import LocalFile, Sources, find_left_out, find_sources, folders
 
 
 @pytest.fixture
@@ -162,9 +162,7 @@ def test_a_shortage_of_descriptors_leaves_nothing_out(tree, monkeypatch):
         find_sources(tree)
 
 
-@pytest.mark.parametrize(
-    "name", ["a.m4a", "a.M4A", "a.webm", "a.aac", "a.wma", "a.mp4", "a.mka", "a.mkv", "a.ape", "a.wv", "a.tta", "a.ac3"]
-)
+@pytest.mark.parametrize("name", ["a.tak", "a.TAK", "a.m4p", "a.mpc", "a.spx", "a.dsf", "a.dts"])
 def test_files_in_formats_that_are_not_read_are_told(tree, caplog, name):
     (tree / "deep" / name).write_bytes(b"x")
     (tree / f".{name}").write_bytes(b"x")
@@ -176,10 +174,24 @@ def test_files_in_formats_that_are_not_read_are_told(tree, caplog, name):
     assert not [record for record in caplog.records if "left out:" in record.message]
 
 
+@pytest.mark.parametrize(
+    "name", ["a.m4a", "a.M4A", "a.webm", "a.aac", "a.wma", "a.mkv", "a.ape", "a.wv", "a.tta", "a.ac3"]
+)
+def test_files_that_need_pyav_are_audio_if_it_is_there(tree, caplog, name, monkeypatch):
+    (tree / "deep" / name).write_bytes(b"x")
+    monkeypatch.setattr(folders, "is_installed", {"av": True}.get)
+    assert f"deep/{name}" in names(tree, tree)
+    monkeypatch.setattr(folders, "is_installed", {"av": False}.get)
+    assert f"deep/{name}" not in names(tree, tree)
+    (record,) = caplog.records
+    needed = f"left out: 1 file in formats that need PyAV (1 {name[1:].lower()}): pip install 'flowmo_data[av]'; flowmo"
+    assert needed in record.message
+
+
 def test_a_folder_of_nothing_but_other_formats_says_so(tmp_path):
-    (tmp_path / "a.m4a").write_bytes(b"x")
-    (tmp_path / "b.m4a").write_bytes(b"x")
-    with pytest.raises(FilesNotFoundError, match=r"no file in it ends in .*left out: 2 files in formats .*\(2 \.m4a\)"):
+    (tmp_path / "a.tak").write_bytes(b"x")
+    (tmp_path / "b.tak").write_bytes(b"x")
+    with pytest.raises(FilesNotFoundError, match=r"no file in it ends in .*left out: 2 files in formats .*\(2 \.tak\)"):
         find_sources(tmp_path)
 
 

@@ -19,7 +19,7 @@ from flowmo_data.sources.paths import split_url
 from flowmo_data.sources.storage_options import options_of
 
 NAMES = [
-    "b.mp3", "a.MP3", "deep/er/c.flac", "deep/d.wav", ".hidden/e.mp3", "deep/.f.mp3", "notes.md", "g.m4a", "é ü.mp3",
+    "b.mp3", "a.MP3", "deep/er/c.flac", "deep/d.wav", ".hidden/e.mp3", "deep/.f.mp3", "notes.md", "g.tak", "é ü.mp3",
 ]  # fmt: skip
 WANTED = ["a.MP3", "b.mp3", "deep/d.wav", "deep/er/c.flac", "é ü.mp3"]
 
@@ -44,7 +44,7 @@ def test_a_folder_an_object_and_globs(memory):
     assert below(find_sources(f"{root}/*.[mM][pP]3"), root) == ["a.MP3", "b.mp3", "é ü.mp3"]
     assert below(find_sources(f"{root}/**/*.wav"), root) == ["deep/d.wav"]
     assert below(find_sources("memory://tr*/deep/*.wav"), root) == ["deep/d.wav"]
-    assert list(find_left_out(root)) == [f"{root}/g.m4a"]
+    assert list(find_left_out(root)) == [f"{root}/g.tak"]
 
 
 def test_paths_and_urls_of_several_protocols_in_one_list(memory, tmp_path):

@@ -16,7 +16,9 @@ from flowmo_data.sources import Source, Stamp, Store, indexed_source
 from flowmo_data.sources.metadata import missing_row
 from flowmo_data.sources.paths import joined
 from flowmo_data.sources.rows import Rows
+from flowmo_data.tracks.container_part import ContainerPart
 from flowmo_data.tracks.excerpt import Excerpt
+from flowmo_data.tracks.index.schema import CONTAINER, CONTAINER_NUMBERS
 from flowmo_data.tracks.mpeg import Gap, Section, SeekOffsets, section_lengths
 from flowmo_data.tracks.mpeg.headers import Header, parse_header
 from flowmo_data.tracks.mpeg_part import MpegPart
@@ -26,7 +28,7 @@ from flowmo_data.tracks.track import Track
 
 _PART_NUMBERS = (
     "sample_rate", "channels", "num_samples", "delay", "header", "free_bytes", "num_packets", "stated_packets", "end",
-    "lead", "last_seek", "excerpt_start", "excerpt_first_sample",
+    "lead", "last_seek", "excerpt_start", "excerpt_first_sample", *CONTAINER_NUMBERS,
 )  # fmt: skip
 _GAP_NUMBERS = ("packet", "start", "lost_bytes", "resumes")
 
@@ -176,6 +178,9 @@ class Columns:
 
     def _open_part(self, index: int, source: Source) -> Part:
         row = {name: int(values[index]) for name, values in self._part.items()}
+        points = self._points[self._point_stops[index] : self._point_stops[index + 1]]
+        if row["header"] == CONTAINER:
+            return _container_part(row, source, self._formats[index].as_py(), points)
         if not row["header"]:
             names = ("sample_rate", "channels", "num_samples", "lead", "last_seek")
             place = (row["excerpt_start"], row["end"], row["excerpt_first_sample"])
@@ -186,7 +191,7 @@ class Columns:
         first_gap, stop_gap = self._gap_stops[index : index + 2].tolist()
         gaps = [{name: int(values[gap]) for name, values in self._gap.items()} for gap in range(first_gap, stop_gap)]
         offsets = SeekOffsets(
-            self._points[self._point_stops[index] : self._point_stops[index + 1]],  # type: ignore[arg-type]
+            points,  # type: ignore[arg-type]
             num_packets=row["num_packets"],
             end=row["end"],
             gaps={gap["packet"]: (gap["start"], gap["resumes"]) for gap in gaps},
@@ -204,6 +209,15 @@ class Columns:
             stated_packets=row["stated_packets"],
         )
         return MpegPart(source, section)
+
+
+def _container_part(row: dict[str, int], source: Source, kind: str, points: Any) -> ContainerPart:
+    names = ("sample_rate", "channels", "num_samples", "delay", "num_packets", *CONTAINER_NUMBERS)
+    values: dict[str, Any] = {name: row[name] for name in names}
+    num_keys = min(-(-row["num_packets"] // row["packets_per_point"]), len(points))
+    excerpt = Excerpt(b"", row["excerpt_start"], row["end"])
+    places = {"points": points[:num_keys], "point_samples": points[num_keys:]}
+    return ContainerPart(source, format=kind, excerpt=excerpt, **values, **places)
 
 
 @lru_cache(maxsize=256)

@@ -8,7 +8,9 @@ from typing import Any
 
 from flowmo_data.errors import AudioFileError
 from flowmo_data.sources import Store, held_whole, offset_of, source_at
+from flowmo_data.tracks.container_part import ContainerPart
 from flowmo_data.tracks.excerpt import Excerpt
+from flowmo_data.tracks.index.schema import CONTAINER, CONTAINER_NUMBERS
 from flowmo_data.tracks.mpeg import Section, seek_points
 from flowmo_data.tracks.mpeg_part import MpegPart
 from flowmo_data.tracks.soundfile_part import SoundFilePart
@@ -59,6 +61,9 @@ def as_text(words: str) -> str:
 
 def _part_row(part: Any) -> dict[str, Any]:
     row = {name: getattr(part, name) for name in ("format", "sample_rate", "channels", "num_samples")}
+    row |= dict.fromkeys(CONTAINER_NUMBERS, 0)
+    if isinstance(part, ContainerPart):
+        return {**row, **_container_row(part)}
     if isinstance(part, SoundFilePart):
         excerpt = part.excerpt or Excerpt(b"", 0, 0)
         return {
@@ -91,6 +96,19 @@ def _part_row(part: Any) -> dict[str, Any]:
         "excerpt_head": b"",
         "points": list(seek_points(section)),
         "gaps": _gap_rows(section),
+    }
+
+
+def _container_row(part: ContainerPart) -> dict[str, Any]:
+    return {
+        **dict.fromkeys(("free_bytes", "stated_packets", "lead", "last_seek", "excerpt_first_sample"), 0),
+        **{name: getattr(part, name) for name in (*CONTAINER_NUMBERS, "delay", "num_packets")},
+        "header": CONTAINER,
+        "end": part.excerpt.stop,
+        "excerpt_start": part.excerpt.start,
+        "excerpt_head": b"",
+        "points": [*part.points, *part.point_samples],
+        "gaps": [],
     }
 
 

@@ -9,6 +9,10 @@ from flowmo_data.sources import rows
 from flowmo_data.sources.member_paths import order_key
 
 VERSION = 5
+CONTAINER = -1
+"""`header` of a part that FFmpeg reads; 0 of one that libsndfile reads. Its `points` are places, and then samples"""
+CONTAINER_NUMBERS = ("stream", "packet_samples", "packets_per_point")
+"""columns of parts that only containers use"""
 METADATA_KEY = b"flowmo_data.index"
 METADATA, SEGMENTS = "metadata", "segments"
 """columns that an index has only if such were joined: the types of metadata are those of the user's table"""
@@ -44,6 +48,9 @@ def schema() -> Any:
             ("end", pa.int64()),
             ("lead", pa.int32()),
             ("last_seek", pa.int64()),
+            ("stream", pa.int32()),
+            ("packet_samples", pa.int32()),
+            ("packets_per_point", pa.int32()),
             ("excerpt_start", pa.int64()),
             ("excerpt_first_sample", pa.int64()),
             ("excerpt_head", pa.binary()),

@@ -1,0 +1,135 @@
+"""A window of a container's audio stream, decoded by FFmpeg through PyAV.
+
+    packets   . . . [ preroll )[ the window's packets )          most codecs
+    packets   . [ preroll )[ block )                             AAC and WMA: a new decoder for each block of packets,
+                       [ preroll )[ block )                      so that its noise is the same for every window
+
+Samples are placed by the numbers of their packets, never by time stamps, which many containers round to milliseconds.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flowmo_data.decoding.window import Stretch, Window
+from flowmo_data.errors import AudioFileError
+from flowmo_data.runtime.scratch import scratch
+from flowmo_data.tracks.container_codecs import FROM_START
+from flowmo_data.tracks.container_packets import decoded
+from flowmo_data.tracks.container_part import ContainerPart, PacketsMovedError, import_av, refused
+
+_SCALES = {"i2": 1 / 32_768, "i4": 1 / (1 << 31), "i8": 1 / (1 << 63)}
+"""factors by the type of integer samples, as libsndfile has them"""
+
+
+def read_container(part: ContainerPart, start: int, stop: int) -> Window:
+    """Read the samples `[start, stop)` of a part: see `reading.read_window`."""
+    first, last = part.delay + start, part.delay + stop
+    out = scratch(part.channels, stop - start, name="container")
+    silent, done = list[Stretch](), first
+    try:
+        for place, frame in _decode(part, first, last):
+            begin, end = max(place, done), min(place + frame.samples, last)
+            if begin >= end:
+                continue
+            if begin > done:
+                silent.append((done - first, begin - first))
+            _write(frame, begin - place, out[:, begin - first : end - first])
+            done = end
+    except PacketsMovedError as error:
+        part.source.check_unchanged()
+        raise AudioFileError.of(part.source.path, "its packets are not where they were; is it another file?") from error
+    except (import_av().FFmpegError, ValueError) as error:
+        part.source.check_unchanged()
+        raise refused(part.source, part.demuxer, error) from error
+    part.source.check_unchanged()
+    if done < last:
+        silent.append((done - first, last - first))
+    for begin, end in silent:
+        out[:, begin:end] = 0
+    return Window(out.T, tuple(silent)).finite()
+
+
+def _decode(part: ContainerPart, first: int, last: int) -> Iterator[tuple[int, Any]]:
+    """Yield frames, each with the number of its first sample, that together cover the decoded samples `[first, last)`.
+
+    The frames that a decoder gives after a packet begin where the packet does.
+    """
+    begin, stop = _packets_of(part, first, last)
+    step, preroll = part.packets_per_point, part.preroll
+    starts = [begin]
+    if part.rule.restarts and len(part.points):
+        starts = list(range(begin - begin % step, stop, step))
+    base = max(starts[0] - preroll, 0)
+    packets = part.packets(base, stop)
+    if not packets:
+        raise PacketsMovedError
+    for start, end in zip(starts, [*starts[1:], stop], strict=True):
+        with ExitStack() as opened:
+            if part.rule.is_self_contained or start == starts[0]:
+                stream = packets[0].stream
+            else:
+                _, stream = opened.enter_context(part.open())
+            decoder = part.new_decoder(stream)
+            place, from_packet = 0, max(start - preroll, 0)
+            for number, packet in enumerate(packets[from_packet - base : end - base], from_packet):
+                frames = decoded(decoder, packet) or ()
+                place = _place(part, number, place)
+                if number >= start:
+                    for frame in frames:
+                        yield place, frame
+                        place += frame.samples
+                elif not part.packet_samples:
+                    place += sum(frame.samples for frame in frames)
+            if end == part.num_packets:
+                for frame in decoded(decoder, None) or ():
+                    yield place, frame
+                    place += frame.samples
+
+
+def _packets_of(part: ContainerPart, first: int, last: int) -> tuple[int, int]:
+    """Return the half-open range of packets that decode to the samples `[first, last)`, and maybe to some more."""
+    samples = part.packet_samples
+    if part.preroll >= FROM_START or not (samples or len(part.point_samples)):
+        return 0, min(-(-last // samples), part.num_packets) if samples else part.num_packets
+    if samples:
+        return min(first // samples, part.num_packets - 1), min(-(-last // samples), part.num_packets)
+    begin = (bisect_right(part.point_samples, first) - 1) * part.packets_per_point
+    end = bisect_left(part.point_samples, last) * part.packets_per_point
+    return begin, min(end, part.num_packets)
+
+
+def _place(part: ContainerPart, number: int, place: int) -> int:
+    """Return the first sample of a packet: `place`, if only the packets before it tell."""
+    if part.packet_samples:
+        return number * part.packet_samples
+    if len(part.point_samples) and number % part.packets_per_point == 0:
+        return int(part.point_samples[number // part.packets_per_point])
+    return place
+
+
+def _write(frame: Any, skipped: int, out: npt.NDArray[np.float32]) -> None:
+    """Write samples of a frame as floats, from the one with the number `skipped` on.
+
+    A frame with other channels than the part is mono before parametric stereo begins, or damaged: its first channel
+    goes to all that it does not have.
+    """
+    samples = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(frame.samples, -1).T
+    samples = samples[:, skipped : skipped + out.shape[1]]
+    rows = min(len(samples), len(out))
+    kind = samples.dtype.str[1:]
+    if kind in _SCALES:
+        np.multiply(samples[:rows], np.float32(_SCALES[kind]), out=out[:rows], casting="unsafe")
+    elif kind == "u1":
+        np.multiply(samples[:rows].astype(np.float32) - 128, np.float32(1 / 128), out=out[:rows])
+    else:
+        out[:rows] = samples[:rows]
+    out[rows:] = out[:1]
