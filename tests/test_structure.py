@@ -29,8 +29,8 @@ INSIDE = {
     "tracks": [
         "mpeg", "mpeg_in_wav", "excerpt", "chunks", "wav", "big_endian", "flac_headers", "flac", "ogg_pages", "ogg",
         "parts", "mpeg_part", "soundfile_part", "container_kinds", "container_codecs", "container_part",
-        "container_packets", "mp4_edits", "container_opening", "byte_ranges", "opened_file", "flac_opening",
-        "ogg_opening", "soundfile_opening", "track", "aligned", "index",
+        "container_packets", "container_losses", "mp4_edits", "container_opening", "byte_ranges", "opened_file",
+        "flac_opening", "ogg_opening", "soundfile_opening", "track", "aligned", "index",
     ],
     "tracks/mpeg": ["headers", "following", "scanning", "sections", "tags", "claims", "walking", "seeking", "runs"],
     "tracks/index": [

@@ -44,6 +44,7 @@ _RULES = {
     "ac3": _DOLBY,
     "eac3": _DOLBY,
     "alac": CodecRule(preroll=0, samples=ALL_BUT_LAST),
+    "ape": CodecRule(preroll=0, samples=ALL_BUT_LAST, is_self_contained=False),
     "flac": CodecRule(preroll=0, samples=ALL_BUT_LAST),
     "wavpack": CodecRule(preroll=0, samples=ALL_BUT_LAST),
     "tta": CodecRule(preroll=0, samples=ALL_BUT_LAST),
@@ -72,3 +73,17 @@ def rule_of(codec: str, packet_samples: int) -> CodecRule:
     if codec.startswith("pcm_"):
         return CodecRule(preroll=0, is_self_contained=False)
     return _RULES.get(codec, _UNMEASURED)
+
+
+def decoder_delay(codec: str, sample_rate: int) -> int:
+    """Return the samples at the start of a stream that FFmpeg drops whatever the container says.
+
+    For WMA, these are two of its frames (`ff_wma_get_frame_len_bits` in FFmpeg's wma_common.c, and wmadec.c).
+
+    >>> decoder_delay("wmav2", 44_100), decoder_delay("aac", 44_100)
+    (4096, 0)
+    """
+    if codec not in ("wmav1", "wmav2"):
+        return 0
+    shortest, short = 16_000, 32_000 if codec == "wmav1" else 22_050
+    return 2 * (512 if sample_rate <= shortest else 1_024 if sample_rate <= short else 2_048)

@@ -12,8 +12,9 @@ import numpy.typing as npt
 from flowmo_data.errors import AudioFileError, MissingPackageError, counted, shown
 from flowmo_data.runtime.extras import import_extra
 from flowmo_data.sources import Source
-from flowmo_data.tracks.container_codecs import ALL, ALL_BUT_LAST, FROM_START, rule_of
+from flowmo_data.tracks.container_codecs import ALL_BUT_LAST, FROM_START, decoder_delay, rule_of
 from flowmo_data.tracks.container_kinds import BARE, LABELS
+from flowmo_data.tracks.container_losses import missing_at_end, missing_packets
 from flowmo_data.tracks.container_packets import (
     Listed,
     Probed,
@@ -30,13 +31,11 @@ from flowmo_data.tracks.mp4_edits import parse_smpb, read_edits
 from flowmo_data.tracks.mpeg.tags import audio_end
 from flowmo_data.tracks.parts import Loss
 
+_MOST_PADDING = 2
+"""bytes by which packets of AC-3 differ at 44.1 kHz"""
 logger = logging.getLogger(__name__)
 _TAGGED_AT_END = (*BARE, "ape", "tta")
 """formats with tags behind the audio that FFmpeg would take for audio, or search in vain"""
-_GAP_SECONDS = 0.01
-"""time by which rounding may put packets apart"""
-_END_SECONDS = 0.1
-"""time by which a header may state another duration"""
 
 
 class Found(NamedTuple):
@@ -91,8 +90,15 @@ def open_container(source: Source, start: int, demuxer: str) -> Found:
     if not total:
         raise AudioFileError.of(source.path, f"its stream of {stream.codec} has no packet that FFmpeg decodes")
     parts = tuple(_parts(source, demuxer, excerpt, stream, listed, counts, total))
-    problems, losses = _problems(demuxer, excerpt, stream, listed, counts)
-    return Found(parts, "; ".join(problems), tuple(losses))
+    seconds = counts / stream.probed.sample_rate
+    if stream.num_missing:
+        missing = missing_at_end(len(listed), stream.num_missing, seconds)
+    elif len(listed) == len(counts):
+        size = excerpt.stop - excerpt.start
+        missing = missing_packets(listed, seconds, demuxer, float(stream.time_base), stream.stated_seconds, size)
+    else:
+        missing = []
+    return Found(parts, "; ".join(each for each, _ in missing), tuple(loss for _, losses in missing for loss in losses))
 
 
 def _read(source: Source, demuxer: str, excerpt: Excerpt) -> tuple[_Stream, Listed, npt.NDArray[np.int64], int]:
@@ -118,14 +124,19 @@ def _read(source: Source, demuxer: str, excerpt: Excerpt) -> tuple[_Stream, List
             num_missing,
         )
     rule = rule_of(codec, probed.packet_samples)
-    last = probed.packet_samples if rule.samples == ALL else None
+    last = probed.packet_samples if rule.samples else None
     if listed is None:
         with open_demuxer(source, demuxer, excerpt) as container:
             chosen = only(container, container.streams[stream.number])
             listed, packet = list_by_demuxing(container, chosen, with_bytes=codec == "opus")
-            if rule.samples == ALL_BUT_LAST and packet is not None:
-                frames = decoded(new_decoder(chosen, rule), packet) or ()
-                last = sum(frame.samples for frame in frames) or probed.packet_samples
+            if rule.samples and packet is not None:
+                is_short = demuxer in ("ac3", "eac3") and packet.size < listed.sizes.max() - _MOST_PADDING
+                is_cut = packet.is_corrupt or is_short  # AC-3 is decoded though it is not whole
+                frames = None if is_cut else decoded(new_decoder(chosen, rule), packet)
+                if frames is None:  # the file is cut off inside of it
+                    listed = listed.without_last()
+                elif rule.samples == ALL_BUT_LAST:
+                    last = sum(frame.samples for frame in frames)
     counts = count_samples(listed, probed, codec, stream.time_base, last) if len(listed) else None
     tail = 0
     if counts is None:
@@ -204,7 +215,8 @@ def _ranges(
 ) -> Sequence[tuple[int, int]]:
     """Return the half-open ranges of decoded samples that are the signal."""
     if demuxer != "mov":
-        first, stop = listed.skipped, total - listed.padding
+        delay = decoder_delay(stream.codec, stream.probed.sample_rate)
+        first, stop = listed.skipped + delay, total - listed.padding
         return [(first, stop) if first < stop else (0, total)]
     signal = parse_smpb(stream.smpb, total)
     if signal is not None:
@@ -231,46 +243,3 @@ def _media_end(stream: _Stream, listed: Listed, counts: npt.NDArray[np.int64], t
         return total
     short = int(counts[-1]) - round(float(durations[-1]))
     return total - short if 0 < short < counts[-1] else total
-
-
-def _problems(
-    demuxer: str, excerpt: Excerpt, stream: _Stream, listed: Listed, counts: npt.NDArray[np.int64]
-) -> tuple[list[str], list[Loss]]:
-    """Return what is missing from a file: in words, and by its place."""
-    problems, losses = list[str](), list[Loss]()
-    rate = stream.probed.sample_rate
-    seconds = counts / rate
-    ends = np.cumsum(seconds)
-    end = float(ends[-1])
-    if stream.num_missing:
-        there = len(listed)
-        problems.append(f"its header states {there + stream.num_missing} packets, but only {there} are there")
-        losses.append(Loss(end, stream.num_missing * end / there, stream.num_missing))
-        return problems, losses
-    if demuxer in BARE and len(listed) == len(counts) and listed.places.min() >= 0:
-        stops = listed.places + listed.sizes
-        gaps = listed.places[1:] - stops[:-1]
-        front, rest = int(listed.places[0]), excerpt.stop - excerpt.start - int(stops[-1])
-        per_byte = end / int(listed.sizes.sum())
-        if front or np.any(gaps > 0):
-            inside = int(gaps[gaps > 0].sum()) + front
-            problems.append(f"{inside} bytes inside are not audio packets")
-            if front:
-                losses.append(Loss(0.0, front * per_byte))
-            losses += [Loss(float(ends[at]), float(gaps[at] * per_byte)) for at in np.flatnonzero(gaps > 0)]
-        if rest > 0:
-            problems.append(f"{rest} bytes at its end are not a whole audio packet")
-            losses.append(Loss(end, rest * per_byte))
-    elif demuxer in ("matroska", "asf") and len(listed) == len(counts) and listed.are_in_order:
-        distances = np.diff(listed.times) * float(stream.time_base)
-        missing = distances - seconds[:-1]
-        gaps_at = np.flatnonzero(missing > seconds[:-1] + _GAP_SECONDS)
-        if len(gaps_at):
-            lost = float(missing[gaps_at].sum())
-            problems.append(f"packets inside are damaged or missing: its time stamps leave out {lost:.2f} s")
-            losses += [Loss(float(ends[at]), float(missing[at])) for at in gaps_at]
-        end = float(listed.times[-1] * stream.time_base) + float(seconds[-1])
-    if demuxer not in BARE and stream.stated_seconds > end + max(_END_SECONDS, 2 * float(seconds.max())):
-        problems.append(f"its header states {stream.stated_seconds:.2f} s, but only {end:.2f} s are there")
-        losses.append(Loss(float(ends[-1]), stream.stated_seconds - end))
-    return problems, losses

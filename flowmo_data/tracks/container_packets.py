@@ -11,7 +11,6 @@ Time stamps of Matroska and ASF are rounded to milliseconds, so samples are coun
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from flowmo_data.tracks.container_codecs import ALL, CodecRule, rule_of
-from flowmo_data.tracks.container_part import import_av, new_decoder
+from flowmo_data.tracks.container_part import import_av, new_decoder, whole_packets
 
 _PROBED = 8
 """packets that are decoded to learn what a stream is; SBR is found in the first, and a few may be damaged"""
+_PROBED_SAMPLES = 1 << 15
+"""samples that are enough"""
+_MOST_PROBED = 1_000
+"""packets to look at if none can be decoded"""
 _NO_TIME = -(1 << 63)
 _OPUS_RATE = 48_000
 _TOLERANCE_SECONDS = 0.05
@@ -49,6 +52,17 @@ class Listed:
 
     def __len__(self) -> int:
         return len(self.times)
+
+    def without_last(self) -> Listed:
+        """Return all but the last of the packets."""
+        return Listed(
+            self.places[:-1],
+            self.sizes[:-1],
+            self.times[:-1],
+            self.durations[:-1],
+            self.first_bytes[:-1],
+            self.skipped,
+        )
 
     @property
     def are_in_order(self) -> bool:
@@ -97,7 +111,7 @@ def list_by_demuxing(container: Any, stream: Any, *, with_bytes: bool) -> tuple[
     """Return the packets of a stream by reading all of them, and the last one."""
     rows: list[tuple[int, int, int, int, int]] = []
     skipped, last = 0, None
-    for packet in _whole(container.demux(stream)):
+    for packet in whole_packets(container.demux(stream)):
         if len(rows) < _PROBED:
             skipped += _skip(packet)[0]
         time, place = packet.pts, packet.pos
@@ -117,20 +131,6 @@ def list_by_demuxing(container: Any, stream: Any, *, with_bytes: bool) -> tuple[
     return Listed(places, sizes, times, durations, first_bytes, skipped, padding), last
 
 
-def _whole(packets: Iterable[Any]) -> Iterator[Any]:
-    """Yield packets up to the end, or to where the file is so damaged that FFmpeg stops."""
-    errors = import_av().FFmpegError
-    iterator = iter(packets)
-    while True:
-        try:
-            packet = next(iterator)
-        except (StopIteration, errors):
-            return
-        if not packet.size:
-            return
-        yield packet
-
-
 def _skip(packet: Any) -> tuple[int, int]:
     """Return the samples of a packet that are delay, and those that are padding."""
     if not packet.has_sidedata("skip_samples"):
@@ -143,14 +143,13 @@ def probe(container: Any, stream: Any, rule: CodecRule) -> Probed | None:
     """Return what the first packets of a stream decode to; None if none of them can be decoded."""
     decoder, counts, sizes = new_decoder(stream, rule), list[int](), list[int]()
     kinds: list[tuple[int, int]] = []
-    for packet in _whole(container.demux(stream)):
+    for packet in whole_packets(container.demux(stream)):
         frames = decoded(decoder, packet) or []
         kinds += [(frame.sample_rate, len(frame.layout.channels)) for frame in frames]
         counts.append(sum(frame.samples for frame in frames))
         sizes.append(packet.size)
-        if len(counts) >= _PROBED and kinds:
-            break
-        if len(counts) >= 1_000:
+        is_enough = kinds and (len(counts) >= _PROBED or sum(counts) >= _PROBED_SAMPLES)
+        if is_enough or len(counts) >= _MOST_PROBED:
             break
     if not kinds:
         return None
@@ -227,6 +226,7 @@ def count_by_decoding(container: Any, stream: Any, rule: CodecRule) -> tuple[npt
     """Return the samples of each packet by decoding all of them, and those that come after the last packet."""
     decoder = new_decoder(stream, rule)
     counts = [
-        sum(frame.samples for frame in decoded(decoder, packet) or ()) for packet in _whole(container.demux(stream))
+        sum(frame.samples for frame in decoded(decoder, packet) or ())
+        for packet in whole_packets(container.demux(stream))
     ]
     return np.array(counts, np.int64), sum(frame.samples for frame in decoded(decoder, None) or ())

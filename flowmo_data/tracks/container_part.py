@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -130,7 +130,7 @@ class ContainerPart:
             except import_av().FFmpegError:
                 return None
             found, here = [], -1
-            for packet in container.demux(stream):
+            for packet in whole_packets(container.demux(stream)):
                 time = packet.pts
                 if here < 0 and (time is None or time > key):
                     return None
@@ -149,10 +149,24 @@ class ContainerPart:
         return new_decoder(stream, self.rule)
 
 
-def _numbered(packets: Iterator[Any], number: int, first: int, stop: int) -> Iterator[Any]:
+def whole_packets(packets: Iterable[Any]) -> Iterator[Any]:
+    """Yield packets up to the end, or to where the file is so damaged that FFmpeg stops."""
+    errors = import_av().FFmpegError
+    iterator = iter(packets)
+    while True:
+        try:
+            packet = next(iterator)
+        except (StopIteration, errors):
+            return
+        if not packet.size:
+            return
+        yield packet
+
+
+def _numbered(packets: Iterable[Any], number: int, first: int, stop: int) -> Iterator[Any]:
     """Yield the packets `[first, stop)`, the next of which has a number."""
-    for packet in packets:
-        if number >= stop or not packet.size:
+    for packet in whole_packets(packets):
+        if number >= stop:
             return
         if number >= first:
             yield packet
