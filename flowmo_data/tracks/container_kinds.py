@@ -28,7 +28,10 @@ _MAGIC = (
 _BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 """boxes that an MP4 or QuickTime file begins with"""
 _ADTS_HEADER_BYTES = 7
-_MOST_AC3_CODE = 37
+_AC3_RATES = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
+"""kbit/s, by the upper bits of the size code"""
+_AC3_SAMPLE_RATES = (48_000, 44_100, 32_000)
+_AC3_SAMPLES = 1_536
 _LAST_AC3_ID, _LAST_EAC3_ID = 10, 16
 HEAD_BYTES = 16
 """bytes that are looked at"""
@@ -64,7 +67,7 @@ def _dolby(head: bytes) -> str:
     """Return the demuxer for AC-3 or E-AC-3, or an empty string if the header is neither."""
     version = head[5] >> 3
     if version <= _LAST_AC3_ID:
-        return "ac3" if head[4] >> 6 < 3 and head[4] & 63 <= _MOST_AC3_CODE else ""
+        return "ac3" if head[4] >> 6 < 3 and head[4] >> 1 & 31 < len(_AC3_RATES) else ""
     return "eac3" if version <= _LAST_EAC3_ID else ""
 
 
@@ -87,3 +90,22 @@ def adts_length(head: bytes) -> int:
         return 0
     length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
     return length if length > _ADTS_HEADER_BYTES else 0
+
+
+def dolby_length(head: bytes, demuxer: str) -> int:
+    """Return the bytes of the frame of AC-3 or E-AC-3 with this header; 0 for other formats.
+
+    FFmpeg decodes such a frame even if it is cut off.
+
+    >>> dolby_length(bytes.fromhex("0b772f0b144043e1"), "ac3"), dolby_length(bytes.fromhex("0b7700bf3487c000"), "eac3")
+    (768, 384)
+    """
+    if demuxer not in ("ac3", "eac3") or len(head) < HEAD_BYTES // 2:
+        return 0
+    if demuxer == "eac3" or head[5] >> 3 > _LAST_AC3_ID:
+        return 2 * (((head[2] & 7) << 8 | head[3]) + 1)
+    code, rate = head[4] & 63, head[4] >> 6
+    if rate >= len(_AC3_SAMPLE_RATES) or code >> 1 >= len(_AC3_RATES):
+        return 0
+    words = _AC3_RATES[code >> 1] * 1_000 * _AC3_SAMPLES // 16 // _AC3_SAMPLE_RATES[rate]
+    return 2 * (words + (code & 1 if rate == 1 else 0))

@@ -13,7 +13,7 @@ from flowmo_data.errors import AudioFileError, MissingPackageError, counted, sho
 from flowmo_data.runtime.extras import import_extra
 from flowmo_data.sources import Source
 from flowmo_data.tracks.container_codecs import ALL_BUT_LAST, FROM_START, decoder_delay, rule_of
-from flowmo_data.tracks.container_kinds import BARE, LABELS
+from flowmo_data.tracks.container_kinds import BARE, LABELS, dolby_length
 from flowmo_data.tracks.container_losses import missing_at_end, missing_packets
 from flowmo_data.tracks.container_packets import (
     Listed,
@@ -31,8 +31,6 @@ from flowmo_data.tracks.mp4_edits import parse_smpb, read_edits
 from flowmo_data.tracks.mpeg.tags import audio_end
 from flowmo_data.tracks.parts import Loss
 
-_MOST_PADDING = 2
-"""bytes by which packets of AC-3 differ at 44.1 kHz"""
 logger = logging.getLogger(__name__)
 _TAGGED_AT_END = (*BARE, "ape", "tta")
 """formats with tags behind the audio that FFmpeg would take for audio, or search in vain"""
@@ -130,8 +128,7 @@ def _read(source: Source, demuxer: str, excerpt: Excerpt) -> tuple[_Stream, List
             chosen = only(container, container.streams[stream.number])
             listed, packet = list_by_demuxing(container, chosen, with_bytes=codec == "opus")
             if rule.samples and packet is not None:
-                is_short = demuxer in ("ac3", "eac3") and packet.size < listed.sizes.max() - _MOST_PADDING
-                is_cut = packet.is_corrupt or is_short  # AC-3 is decoded though it is not whole
+                is_cut = packet.is_corrupt or packet.size < dolby_length(bytes(packet), demuxer)
                 frames = None if is_cut else decoded(new_decoder(chosen, rule), packet)
                 if frames is None:  # the file is cut off inside of it
                     listed = listed.without_last()

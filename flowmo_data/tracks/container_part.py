@@ -18,7 +18,7 @@ from flowmo_data.tracks.excerpt import Excerpt
 
 _BUFFER_BYTES = 1 << 16
 _SAMPLES_PER_POINT = 1 << 16
-_MOST_PACKETS_PER_POINT = 64
+_MOST_PACKETS_PER_POINT = 1_024
 _SKIP_MANUAL = 1 << 29
 """AV_CODEC_FLAG2_SKIP_MANUAL: delay and padding are cut off here, and not by the decoder"""
 
@@ -177,7 +177,7 @@ def per_point(mean_samples: float) -> int:
     """Return the packets from one point to the next, by the mean number of samples of a packet.
 
     >>> per_point(1024), per_point(46_080), per_point(120)
-    (64, 1, 64)
+    (64, 1, 546)
     """
     return min(max(int(_SAMPLES_PER_POINT // max(mean_samples, 1)), 1), _MOST_PACKETS_PER_POINT)
 
