@@ -24,8 +24,15 @@ from flowmo_data.tracks.container_codecs import FROM_START
 from flowmo_data.tracks.container_packets import decoded
 from flowmo_data.tracks.container_part import ContainerPart, PacketsMovedError, import_av, refused
 
-_SCALES = {"i2": 1 / 32_768, "i4": 1 / (1 << 31), "i8": 1 / (1 << 63)}
-"""factors by the type of integer samples, as libsndfile has them"""
+_KINDS: dict[str, tuple[type[np.generic], float]] = {
+    "u8": (np.uint8, 1 / 128),
+    "s16": (np.int16, 1 / 32_768),
+    "s32": (np.int32, 1 / (1 << 31)),
+    "s64": (np.int64, 1 / (1 << 63)),
+    "flt": (np.float32, 1),
+    "dbl": (np.float64, 1),
+}
+"""types of samples, by FFmpeg's names, and the factors to [-1, 1], as libsndfile has them"""
 
 
 def read_container(part: ContainerPart, start: int, stop: int) -> Window:
@@ -120,16 +127,21 @@ def _write(frame: Any, skipped: int, out: npt.NDArray[np.float32]) -> None:
     A frame with other channels than the part is mono before parametric stereo begins, or damaged: its first channel
     goes to all that it does not have.
     """
-    samples = frame.to_ndarray()
-    if not frame.format.is_planar:
-        samples = samples.reshape(frame.samples, -1).T
-    samples = samples[:, skipped : skipped + out.shape[1]]
-    rows = min(len(samples), len(out))
-    kind = samples.dtype.str[1:]
-    if kind in _SCALES:
-        np.multiply(samples[:rows], np.float32(_SCALES[kind]), out=out[:rows], casting="unsafe")
-    elif kind == "u1":
-        np.multiply(samples[:rows].astype(np.float32) - 128, np.float32(1 / 128), out=out[:rows])
+    kind = frame.format.name
+    dtype, scale = _KINDS[kind.rstrip("p")]
+    length, stop = frame.samples, skipped + out.shape[1]
+    if kind.endswith("p"):
+        rows = [np.frombuffer(plane, dtype, length)[skipped:stop] for plane in frame.planes[: len(out)]]
     else:
-        out[:rows] = samples[:rows]
-    out[rows:] = out[:1]
+        channels = len(frame.layout.channels)
+        rows = list(np.frombuffer(frame.planes[0], dtype, length * channels).reshape(length, -1).T[:, skipped:stop])
+    for row, samples in zip(out, rows, strict=False):
+        if dtype == np.uint8:
+            np.subtract(samples, np.float32(128), out=row, casting="unsafe")
+            row *= np.float32(scale)
+        elif scale == 1:
+            row[:] = samples
+        else:
+            np.multiply(samples, np.float32(scale), out=row, casting="unsafe")
+    if len(rows) < len(out):
+        out[len(rows) :] = out[:1]
