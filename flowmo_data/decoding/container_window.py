@@ -71,12 +71,13 @@ def _decode(part: ContainerPart, first: int, last: int) -> Iterator[tuple[int, A
     begin, stop = _packets_of(part, first, last)
     step, preroll = part.packets_per_point, part.preroll
     starts = [begin]
-    if part.rule.restarts and len(part.points):
+    if part.rule.restarts:
         starts = list(range(begin - begin % step, stop, step))
     base = max(starts[0] - preroll, 0)
     packets = part.packets(base, stop)
     if not packets:
         raise PacketsMovedError
+    place = 0
     for start, end in zip(starts, [*starts[1:], stop], strict=True):
         with ExitStack() as opened:
             if part.rule.is_self_contained or start == starts[0]:
@@ -84,16 +85,15 @@ def _decode(part: ContainerPart, first: int, last: int) -> Iterator[tuple[int, A
             else:
                 _, stream = opened.enter_context(part.open())
             decoder = part.new_decoder(stream)
-            place, from_packet = 0, max(start - preroll, 0)
+            from_packet = max(start - preroll, 0)
             for number, packet in enumerate(packets[from_packet - base : end - base], from_packet):
                 frames = decoded(decoder, packet) or ()
+                if number < start:
+                    continue
                 place = _place(part, number, place)
-                if number >= start:
-                    for frame in frames:
-                        yield place, frame
-                        place += frame.samples
-                elif not part.packet_samples:
-                    place += sum(frame.samples for frame in frames)
+                for frame in frames:
+                    yield place, frame
+                    place += frame.samples
             if end == part.num_packets:
                 for frame in decoded(decoder, None) or ():
                     yield place, frame

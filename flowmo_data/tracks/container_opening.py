@@ -18,9 +18,11 @@ from flowmo_data.tracks.container_losses import missing_at_end, missing_packets
 from flowmo_data.tracks.container_packets import (
     Listed,
     Probed,
+    are_adjacent,
     count_by_decoding,
     count_samples,
     decoded,
+    find_again,
     list_by_demuxing,
     list_by_index,
     probe,
@@ -31,6 +33,8 @@ from flowmo_data.tracks.mp4_edits import parse_smpb, read_edits
 from flowmo_data.tracks.mpeg.tags import audio_end
 from flowmo_data.tracks.parts import Loss
 
+_BY_TABLES = ("aac", "alac", "opus")
+"""codecs of which FFmpeg gives the packets as the tables of an MP4 file have them; others it divides anew"""
 logger = logging.getLogger(__name__)
 _TAGGED_AT_END = (*BARE, "ape", "tta")
 """formats with tags behind the audio that FFmpeg would take for audio, or search in vain"""
@@ -105,7 +109,7 @@ def _read(source: Source, demuxer: str, excerpt: Excerpt) -> tuple[_Stream, List
     with open_demuxer(source, demuxer, excerpt) as container:
         chosen = _choose(source, container)
         codec = chosen.codec_context.codec.canonical_name
-        if demuxer == "mov":
+        if demuxer == "mov" and (codec in _BY_TABLES or codec.startswith("pcm_")):
             listed = list_by_index(chosen, excerpt.stop - excerpt.start)
             num_missing = chosen.frames - len(listed) if listed is not None else 0
         probed = probe(container, chosen, rule_of(codec, 0))
@@ -134,6 +138,10 @@ def _read(source: Source, demuxer: str, excerpt: Excerpt) -> tuple[_Stream, List
                     listed = listed.without_last()
                 elif rule.samples == ALL_BUT_LAST:
                     last = sum(frame.samples for frame in frames)
+    if demuxer in BARE and len(listed) and not are_adjacent(listed, excerpt.stop - excerpt.start):
+        with open_demuxer(source, demuxer, excerpt) as container:
+            chosen = only(container, container.streams[stream.number])
+            find_again(listed, container.demux(chosen), source.read(excerpt.start, excerpt.stop))
     counts = count_samples(listed, probed, codec, stream.time_base, last) if len(listed) else None
     tail = 0
     if counts is None:
@@ -234,9 +242,8 @@ def _ranges(
 
 def _media_end(stream: _Stream, listed: Listed, counts: npt.NDArray[np.int64], total: int) -> int:
     """Return the sample at which the media ends: the duration of the last packet may leave out its padding."""
-    scale = stream.time_base * stream.probed.sample_rate
-    durations = listed.durations[: len(counts)] * float(scale)
+    durations = listed.durations[: len(counts)] * float(stream.time_base * stream.probed.sample_rate)
     if len(durations) != len(counts) or not np.array_equal(durations[:-1], counts[:-1]):
         return total
-    short = int(counts[-1]) - round(float(durations[-1]))
+    short = total - round(stream.stated_seconds * stream.probed.sample_rate)
     return total - short if 0 < short < counts[-1] else total

@@ -11,6 +11,7 @@ Time stamps of Matroska and ASF are rounded to milliseconds, so samples are coun
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,6 +130,29 @@ def list_by_demuxing(container: Any, stream: Any, *, with_bytes: bool) -> tuple[
     places, sizes, times, durations, first_bytes = np.array(rows, np.int64).reshape(-1, 5).T
     padding = 0 if last is None else _skip(last)[1]
     return Listed(places, sizes, times, durations, first_bytes, skipped, padding), last
+
+
+def are_adjacent(listed: Listed, size: int) -> bool:
+    """Return whether packets follow each other without a byte between, and fill the file."""
+    stops = listed.places + listed.sizes
+    return listed.places[0] == 0 and stops[-1] == size and np.array_equal(listed.places[1:], stops[:-1])
+
+
+def find_again(listed: Listed, packets: Iterable[Any], data: bytes) -> None:
+    """Correct the places of packets by their bytes: behind damage, FFmpeg's places are off by the skipped bytes.
+
+    Args:
+        listed: the packets; their places become -1 if one is not found.
+        packets: the same, demuxed again.
+        data: bytes of the file.
+    """
+    stop = 0
+    for number, packet in zip(range(len(listed)), whole_packets(packets), strict=False):
+        place = data.find(bytes(packet), stop)
+        if place < 0:
+            listed.places[:] = -1
+            return
+        listed.places[number], stop = place, place + packet.size
 
 
 def _skip(packet: Any) -> tuple[int, int]:
