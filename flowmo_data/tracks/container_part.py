@@ -206,8 +206,10 @@ def open_demuxer(source: Source, demuxer: str, excerpt: Excerpt) -> Iterator[Any
     finally:
         if not isinstance(file, OpenedSource):
             os.close(file)
-        elif file.failure is not None:
-            raise file.failure
+        else:
+            file.close()
+            if file.failure is not None:
+                raise file.failure
 
 
 def only(container: Any, stream: Any) -> Any:

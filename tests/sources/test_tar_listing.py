@@ -79,19 +79,19 @@ def test_excluded_members_and_tars(shards):
 def test_what_is_left_out_of_tars(shards, caplog):
     (shards / "0000.tar").write_bytes(tar_of({"a.mp3": b"a", "b.mp3": bytes(9_000)})[:6_000])
     (shards / "0001.tar").write_bytes(b"no tar" * 200)
-    (shards / "0002.tar").write_bytes(tar_of({"a.m4a": b"a", "b.tar": b"b", "c.txt": b"c"}))
+    (shards / "0002.tar").write_bytes(tar_of({"a.tak": b"a", "b.tar": b"b", "c.txt": b"c"}))
     (shards / "0003.tar.zst").write_bytes(b"x")
     (shards / "0004.tgz").write_bytes(b"x")
     assert names(shards, shards) == ["tar://a.mp3::0000.tar"]
     left_out = {path.replace(f"{shards}/", ""): reason for path, reason in find_left_out(shards).items()}
     assert left_out.keys() == {
-        "0000.tar", "0001.tar", "0003.tar.zst", "0004.tgz", "tar://a.m4a::0002.tar", "tar://b.tar::0002.tar",
+        "0000.tar", "0001.tar", "0003.tar.zst", "0004.tgz", "tar://a.tak::0002.tar", "tar://b.tar::0002.tar",
     }  # fmt: skip
     assert "cut off inside the member b.mp3: 4464 of its 9000 bytes" in left_out["0000.tar"]
     assert "does not begin with the header of a tar" in left_out["0001.tar"]
     assert all("flowmo-data pack" in left_out[name] for name in ("0003.tar.zst", "0004.tgz"))
     assert "unpack the outer one" in left_out["tar://b.tar::0002.tar"]
-    assert "1 file in formats that are not read (1 .m4a)" in caplog.text
+    assert "1 file in formats that are not read (1 .tak)" in caplog.text
     assert f"{shards}/0000.tar" in caplog.text
 
 
