@@ -93,6 +93,7 @@ FORMATS: dict[str, tuple[str, str, int, dict[str, Any]]] = {
     "AAC in ADTS": ("aac", "aac", RATE, {"muxer": "adts", "bit_rate": 96_000}),
     "ALAC": ("alac", "m4a", RATE, {"sample_format": "s16p"}),
     "ALAC of 24 bits": ("alac", "m4a", 96_000, {"sample_format": "s32p"}),
+    "ALAC in CAF": ("alac", "caf", RATE, {"sample_format": "s16p"}),
     "FLAC in Matroska": ("flac", "mkv", RATE, {"sample_format": "s16"}),
     "FLAC in MP4": ("flac", "mp4", RATE, {"sample_format": "s32"}),
     "Opus in WebM": ("libopus", "webm", 48_000, {"sample_format": "s16"}),

@@ -12,6 +12,7 @@ from flowmo_data.tracks.mpeg.tags import Read
 LABELS = {
     "mov": "MP4", "matroska": "Matroska", "asf": "ASF", "aac": "ADTS", "ac3": "AC-3", "eac3": "E-AC-3",
     "wv": "WavPack", "ape": "APE", "tta": "TTA", "amr": "AMR",
+    "caf": "CAF",
 }  # fmt: skip
 """what a container is called, by the name of FFmpeg's demuxer"""
 BARE = ("aac", "ac3", "eac3", "wv")

@@ -64,13 +64,14 @@ class _Stream(NamedTuple):
     num_missing: int
 
 
-def open_container(source: Source, start: int, demuxer: str) -> Found:
+def open_container(source: Source, start: int, demuxer: str, *, compressed: bool = False) -> Found:
     """Read a file's headers and, in most containers, all of its packets. Decode a few.
 
     Args:
         source: the file.
         start: byte at which the tags in front of it end.
         demuxer: FFmpeg's name of the container.
+        compressed: whether samples without a codec are refused.
 
     Raises:
         AudioFileError: it has no audio that can be read, or PyAV is not installed.
@@ -88,9 +89,11 @@ def open_container(source: Source, start: int, demuxer: str) -> Found:
         source.check_unchanged()
         raise refused(source, demuxer, error) from error
     source.check_unchanged()
+    if compressed and stream.codec.startswith("pcm_"):
+        raise AudioFileError.of(source.path, "its samples are not compressed, and another reader has refused them")
     total = int(counts.sum()) + tail
     if not total:
-        raise AudioFileError.of(source.path, f"its stream of {stream.codec} has no packet that FFmpeg decodes")
+        raise AudioFileError.of(source.path, f"FFmpeg decodes no packet of its {stream.codec}; is it damaged?")
     parts = tuple(_parts(source, demuxer, excerpt, stream, listed, counts, total))
     seconds = counts / stream.probed.sample_rate
     if stream.num_missing:
@@ -114,7 +117,7 @@ def _read(source: Source, demuxer: str, excerpt: Excerpt) -> tuple[_Stream, List
             num_missing = chosen.frames - len(listed) if listed is not None else 0
         probed = probe(container, chosen, rule_of(codec, 0))
         if probed is None:
-            raise AudioFileError.of(source.path, f"FFmpeg decodes none of the packets of its stream of {codec}")
+            raise AudioFileError.of(source.path, f"FFmpeg decodes no packet of its {codec}; is it encrypted?")
         stream = _Stream(
             codec,
             chosen.index,
@@ -221,7 +224,8 @@ def _ranges(
     """Return the half-open ranges of decoded samples that are the signal."""
     if demuxer != "mov":
         delay = decoder_delay(stream.codec, stream.probed.sample_rate)
-        first, stop = listed.skipped + delay, total - listed.padding
+        is_short = counts[-1] < counts[0]  # a codec that ends at the signal's end has no padding, whatever CAF says
+        first, stop = listed.skipped + delay, total - (0 if is_short else listed.padding)
         return [(first, stop) if first < stop else (0, total)]
     signal = parse_smpb(stream.smpb, total)
     if signal is not None:

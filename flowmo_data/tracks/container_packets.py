@@ -28,6 +28,7 @@ _PROBED_SAMPLES = 1 << 15
 _MOST_PROBED = 1_000
 """packets to look at if none can be decoded"""
 _NO_TIME = -(1 << 63)
+_REFUSED = -1
 _OPUS_RATE = 48_000
 _TOLERANCE_SECONDS = 0.05
 
@@ -247,10 +248,19 @@ def opus_samples(first_bytes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 def count_by_decoding(container: Any, stream: Any, rule: CodecRule) -> tuple[npt.NDArray[np.int64], int]:
-    """Return the samples of each packet by decoding all of them, and those that come after the last packet."""
+    """Decode all packets of a stream; return the samples of each, and those that come after the last one.
+
+    A packet that is refused has as many samples as all others, which are silent, or none if the others differ.
+    """
     decoder = new_decoder(stream, rule)
-    counts = [
-        sum(frame.samples for frame in decoded(decoder, packet) or ())
-        for packet in whole_packets(container.demux(stream))
-    ]
-    return np.array(counts, np.int64), sum(frame.samples for frame in decoded(decoder, None) or ())
+    found = list[int]()
+    for packet in whole_packets(container.demux(stream)):
+        frames = decoded(decoder, packet)
+        found.append(_REFUSED if frames is None else sum(frame.samples for frame in frames))
+    counts = np.array(found, np.int64)
+    is_refused = counts == _REFUSED
+    counts[is_refused] = 0
+    usual = np.unique(counts[~is_refused])
+    if len(usual) == 1:
+        counts[is_refused] = usual[0]
+    return counts, sum(frame.samples for frame in decoded(decoder, None) or ())

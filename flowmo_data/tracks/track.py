@@ -8,12 +8,14 @@ survive a fork, a thousand files, or the file's replacement. The bytes of the fi
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import soundfile
 
 from flowmo_data.errors import AudioFileError, SampleRateError
+from flowmo_data.runtime.extras import is_installed
 from flowmo_data.sources import Source
 from flowmo_data.tracks.container_kinds import demuxer_of
 from flowmo_data.tracks.container_opening import open_container
@@ -29,6 +31,10 @@ _OTHER_FORMATS = (
     b"Creative",
 )  # fmt: skip
 """first bytes of files for libsndfile. Others are not passed to it: mpg123 would print its search to stderr"""
+
+
+_ALSO_CONTAINERS = (b"caff",)
+"""first bytes of files that FFmpeg gets if libsndfile refuses them: AAC, and ALAC of other encoders, in CAF"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +122,9 @@ def open_track(source: Source) -> Track:
             return Track(path, tuple(found.parts), found.damage, tuple(found.losses))
         except soundfile.LibsndfileError as error:
             reason = f"and libsndfile, chosen by its first bytes, reports: {error.error_string}"
+            if head.startswith(_ALSO_CONTAINERS) and is_installed("av"):
+                with suppress(AudioFileError):  # what libsndfile reports is said of what neither reads
+                    return Track(path, *open_container(source, audio_start, "caf", compressed=True))
     track = _open_mpeg(source, source.stamp.size if end is None else end)
     if track is None:
         size = source.stamp.size

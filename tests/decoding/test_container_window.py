@@ -16,14 +16,14 @@ from flowmo_data import AudioFileError
 from flowmo_data.sources import LocalFile
 
 EXACT_LENGTH = (
-    "AAC in MP4", "AAC without noise", "ALAC", "ALAC of 24 bits", "FLAC in Matroska", "FLAC in MP4", "Opus in WebM",
-    "Opus in MP4", "Opus of 2.5 ms", "WavPack", "WavPack of floats", "TTA", "MP3 in MP4", "MP3 in Matroska",
-    "PCM in MOV", "PCM in Matroska",
+    "AAC in MP4", "AAC without noise", "ALAC", "ALAC of 24 bits", "ALAC in CAF", "FLAC in Matroska", "FLAC in MP4",
+    "Opus in WebM", "Opus in MP4", "Opus of 2.5 ms", "WavPack", "WavPack of floats", "TTA", "MP3 in MP4",
+    "MP3 in Matroska", "PCM in MOV", "PCM in Matroska",
 )  # fmt: skip
 """what gives the length of the signal that was encoded; the others have no place for it, and end with padding"""
 LOSSLESS = (
-    "ALAC", "ALAC of 24 bits", "FLAC in Matroska", "FLAC in MP4", "WavPack", "WavPack of floats", "TTA", "PCM in MOV",
-    "PCM in Matroska",
+    "ALAC", "ALAC of 24 bits", "ALAC in CAF", "FLAC in Matroska", "FLAC in MP4", "WavPack", "WavPack of floats", "TTA",
+    "PCM in MOV", "PCM in Matroska",
 )  # fmt: skip
 NOISE = {
     "AAC in MP4": 0.1, "AAC in Matroska": 0.1, "AAC in ADTS": 0.1, "WMA 2 with noise": 0.02, "MP2 in Matroska": 5e-5,
@@ -100,10 +100,12 @@ def test_windows_equal_the_slice_of_a_whole_decode(made, name):
     by_ffmpeg = whole_decode(path, DECODER_OPTIONS.get(name))
     if name in EXACT_LENGTH:
         assert part.num_samples == len(encoded)
-        assert len(by_ffmpeg) >= len(encoded)  # FFmpeg leaves the padding at the end of MP4
+        if name != "ALAC in CAF":  # FFmpeg takes off padding that its last packet does not have
+            assert len(by_ffmpeg) >= len(encoded)  # but leaves that of MP4
     else:
         assert part.num_samples == len(by_ffmpeg)
-    assert np.abs(whole - by_ffmpeg[: len(whole)]).max() <= NOISE.get(name, 0)
+    length = min(len(whole), len(by_ffmpeg))
+    assert np.abs(whole[:length] - by_ffmpeg[:length]).max() <= NOISE.get(name, 0)
     check_windows(part, whole)
     if name in LOSSLESS:
         stored = as_stored(
@@ -230,7 +232,7 @@ def test_a_file_that_is_cut_off_is_read_to_its_end(made, tmp_path, name):
     track = opened(cut)
     (part,) = track.parts
     window = read(part, 0, part.num_samples)
-    assert not window.lost
+    assert not window.lost or suffix == "wma"  # the packet that is cut off
     if suffix in ("aac", "ac3", "wma"):  # nothing states the length, or FFmpeg divides it by the missing bytes
         assert re.match(r"\d+ bytes at its end are not a whole audio packet|its header states 3\.95 s", track.damage)
     else:

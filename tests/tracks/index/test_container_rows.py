@@ -1,5 +1,7 @@
 """Containers in an index: their rows lead to the same windows, and to frames of datasets."""
 
+import tarfile
+
 import numpy as np
 import pytest
 import torch
@@ -84,3 +86,17 @@ def test_workers_and_a_resume_give_the_same_frames(index):
     second = loader()
     second.load_state_dict(first.state_dict())
     assert all(map(torch.equal, [*head, *second], whole))
+
+
+def test_members_of_a_tar_are_read_in_place(folder, tmp_path):
+    with tarfile.open(tmp_path / "shard.tar", "w") as shard:
+        for path in sorted(folder.glob("*.m4a")) + sorted(folder.glob("*.webm")):
+            shard.add(path, path.name.replace(" ", "_"))
+    options = {"samples_per_frame": 40_000, "shuffle": False, "return_info": True, "framing": "drop"}
+    files = [path for path in sorted(folder.iterdir()) if path.suffix in (".m4a", ".webm")]
+    expected = [item["audio"] for item in StreamingAudioDataset(files, **options)]
+    found = [item["audio"] for item in StreamingAudioDataset(tmp_path / "shard.tar", **options)]
+    indexed = [item["audio"] for item in StreamingAudioDataset(AudioIndex.build(tmp_path / "shard.tar"), **options)]
+    assert len(found) == len(indexed) == len(expected) > 5
+    assert {each.numpy().tobytes() for each in found} == {each.numpy().tobytes() for each in expected}
+    assert all(map(torch.equal, found, indexed))
