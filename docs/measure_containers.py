@@ -1,11 +1,14 @@
 """Measure what FFmpeg's decoders need before a window, and the speed: `python docs/measure_containers.py`.
 
-The script encodes synthetic music with PyAV in each format of the tests, and writes a table in Markdown. *Needed* is the
-smallest number of packets before a window from which all windows equal a decode in one go; "noise" if no number leads
-to that, because the decoder's generator of noise goes on. *Difference* is the largest one between what flowmo_data
-reads and FFmpeg's decode in one go. Times are the processor's, for windows of 196,608
-samples: of flowmo_data, of PyAV that decodes the whole file, for each such stretch of it, and of torchcodec with a
-decoder that stays open. The script needs the extras av and torchcodec, and FFmpeg.
+The script encodes synthetic music with PyAV in each format of the tests, and writes a table in Markdown:
+
+- needed: the smallest number of packets before a window from which all windows equal a decode in one go; "noise" if no
+  number leads to that, because the decoder's generator of noise goes on.
+- difference: the largest one between what flowmo_data reads and FFmpeg's decode in one go.
+- times: of the processor, for windows of 196,608 samples: of flowmo_data, of PyAV that decodes the whole file, for each
+  such stretch of it, and of torchcodec with a decoder that stays open.
+
+The script needs the extras av and torchcodec, and FFmpeg.
 """
 
 from __future__ import annotations

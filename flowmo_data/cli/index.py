@@ -66,7 +66,7 @@ def index(
 
     FOLDER is a folder of audio, a file, a glob or a manifest (.txt, .csv, .jsonl, .m3u), or the URL of one. Give the
     index to StreamingAudioDataset in place of the folder. All ranks then have the same number of frames, lengths are
-    known, and any frame is found at once. Nothing is decoded.
+    known, and any frame is found at once. Only WMA, and Vorbis in Matroska, are decoded for that.
 
     Several folders with names, such as mixture=mix/ vocals=vocals/, have files that are aligned with each other: each
     frame is cut at the same place of all files with the same path below their folders, apart from the suffix.

@@ -43,7 +43,7 @@ def read_container(part: ContainerPart, start: int, stop: int) -> Window:
     try:
         for place, frame in _decode(part, first, last):
             begin, end = max(place, done), min(place + frame.samples, last)
-            if begin >= end:
+            if begin >= end or frame.sample_rate != part.sample_rate:  # another rate: of a file that was joined to it
                 continue
             if begin > done:
                 silent.append((done - first, begin - first))

@@ -11,7 +11,7 @@ Time stamps of Matroska and ASF are rounded to milliseconds, so samples are coun
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,10 +98,11 @@ def list_by_index(stream: Any, size: int) -> Listed | None:
         stream: the stream.
         size: bytes of the file; packets that are not all there are left out.
     """
-    entries = list(stream.index_entries)
-    if not entries or stream.duration is None or stream.frames != len(entries):
+    entries = stream.index_entries
+    if not len(entries) or stream.duration is None or stream.frames != len(entries):
         return None
-    rows = np.array([(each.pos, each.size, each.timestamp) for each in entries], np.int64)
+    values = ((each.pos, each.size, each.timestamp) for each in entries)
+    rows: npt.NDArray[np.int64] = np.fromiter(values, np.dtype((np.int64, 3)), len(entries))
     durations = np.diff(rows[:, 2], append=max(stream.duration, int(rows[-1, 2])))
     beyond = np.flatnonzero(rows[:, 0] + rows[:, 1] > size)
     stop = int(beyond[0]) if len(beyond) else len(rows)
@@ -111,24 +112,25 @@ def list_by_index(stream: Any, size: int) -> Listed | None:
 
 def list_by_demuxing(container: Any, stream: Any, *, with_bytes: bool) -> tuple[Listed, Any]:
     """Return the packets of a stream by reading all of them, and the last one."""
-    rows: list[tuple[int, int, int, int, int]] = []
     skipped, last = 0, None
-    for packet in whole_packets(container.demux(stream)):
-        if len(rows) < _PROBED:
-            skipped += _skip(packet)[0]
-        time, place = packet.pts, packet.pos
-        first_bytes = int.from_bytes(bytes(memoryview(packet)[:2]), "big") if with_bytes else 0
-        rows.append(
-            (
+
+    def values() -> Iterator[tuple[int, int, int, int, int]]:
+        nonlocal skipped, last
+        for number, packet in enumerate(whole_packets(container.demux(stream))):
+            if number < _PROBED:
+                skipped += _skip(packet)[0]
+            time, place = packet.pts, packet.pos
+            yield (
                 -1 if place is None else place,
                 packet.size,
                 _NO_TIME if time is None else time,
                 packet.duration or 0,
-                first_bytes,
+                int.from_bytes(bytes(memoryview(packet)[:2]), "big") if with_bytes else 0,
             )
-        )
-        last = packet
-    places, sizes, times, durations, first_bytes = np.array(rows, np.int64).reshape(-1, 5).T
+            last = packet
+
+    rows: npt.NDArray[np.int64] = np.fromiter(values(), np.dtype((np.int64, 5)))
+    places, sizes, times, durations, first_bytes = np.ascontiguousarray(rows.T)
     padding = 0 if last is None else _skip(last)[1]
     return Listed(places, sizes, times, durations, first_bytes, skipped, padding), last
 

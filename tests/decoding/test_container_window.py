@@ -279,6 +279,19 @@ def test_threads_and_forks_read_the_same(made):
     assert threading.active_count() == before
 
 
+def test_a_file_joined_to_one_of_another_rate_is_silent_there(made, tmp_path):
+    path, samples = made("AAC in ADTS")
+    other = encode(tmp_path / "b.aac", "aac", samples[:50_000], 48_000, muxer="adts")
+    joined = tmp_path / "joined.aac"
+    joined.write_bytes(path.read_bytes() + path.read_bytes() + other.read_bytes())
+    (part,) = opened(joined).parts
+    one = the_part(path).num_samples
+    window = read(part, 0, part.num_samples)
+    assert part.num_samples > 2 * one
+    assert window.lost == ((2 * one, part.num_samples),)
+    check_windows(part, window.samples.copy()[: 2 * one])
+
+
 def test_another_file_in_its_place_is_noticed(made, tmp_path):
     path = tmp_path / "a.m4a"
     path.write_bytes(made("AAC in MP4")[0].read_bytes())
