@@ -28,6 +28,8 @@ _PROBED_SAMPLES = 1 << 15
 _MOST_PROBED = 1_000
 """packets to look at if none can be decoded"""
 _NO_TIME = -(1 << 63)
+_MOST_LONGER = 2
+"""durations of a packet that the last one may have, if the tables have all packets"""
 _REFUSED = -1
 _OPUS_RATE = 48_000
 _TOLERANCE_SECONDS = 0.05
@@ -104,6 +106,8 @@ def list_by_index(stream: Any, size: int) -> Listed | None:
     values = ((each.pos, each.size, each.timestamp) for each in entries)
     rows: npt.NDArray[np.int64] = np.fromiter(values, np.dtype((np.int64, 3)), len(entries))
     durations = np.diff(rows[:, 2], append=max(stream.duration, int(rows[-1, 2])))
+    if len(durations) > 1 and durations[-1] > _MOST_LONGER * int(np.median(durations[:-1])):
+        return None  # fragments follow
     beyond = np.flatnonzero(rows[:, 0] + rows[:, 1] > size)
     stop = int(beyond[0]) if len(beyond) else len(rows)
     places, sizes, times = rows[:stop].T
