@@ -31,8 +31,8 @@ from flowmo_data.decoding import read_window
 from flowmo_data.runtime.extras import import_extra
 from flowmo_data.sources import LocalFile
 from flowmo_data.tracks import ContainerPart, open_track
-from flowmo_data.tracks.container_codecs import FROM_START
-from flowmo_data.tracks.container_packets import decoded
+from flowmo_data.tracks.containers.codecs import FROM_START
+from flowmo_data.tracks.containers.packets import decoded
 
 _SECONDS = 240
 _WINDOW = 196_608

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from flowmo_data.sources.corpus_part import CorpusPart
+from flowmo_data.sources.corpus_parts.part import CorpusPart
 from flowmo_data.tracks.index import AudioIndex
 from flowmo_data.tracks.index.describing import NOTHING
 from flowmo_data.tracks.index.schema import import_pyarrow, schema

@@ -28,9 +28,9 @@ from flowmo_data.decoding.reading import read_window
 from flowmo_data.errors import AudioFileError
 from flowmo_data.runtime.processes import num_cores, process_map
 from flowmo_data.sources import AlignedSources, Sources, Store, find_aligned, find_sources, held_whole, source_at
-from flowmo_data.sources.corpus_part import CorpusPart
+from flowmo_data.sources.corpus_parts.listing import list_part
+from flowmo_data.sources.corpus_parts.part import CorpusPart
 from flowmo_data.sources.member_paths import file_of
-from flowmo_data.sources.part_listing import list_part
 from flowmo_data.tracks import Loss, Track, open_track
 from flowmo_data.tracks.aligned import difference
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex

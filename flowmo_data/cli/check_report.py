@@ -15,11 +15,11 @@ from rich.text import Text
 
 from flowmo_data.cli.console import reasons_table, say, show
 from flowmo_data.errors import FilesError, FilesNotFoundError, counted, shown
-from flowmo_data.sources.corpus_part import CorpusPart, part_in
+from flowmo_data.sources.corpus_parts.part import CorpusPart, part_in
+from flowmo_data.sources.corpus_parts.whole import odd_one_out, whole_corpus
 from flowmo_data.sources.member_paths import is_tar, order_key
 from flowmo_data.sources.paths import is_url, relative
-from flowmo_data.sources.store import Store
-from flowmo_data.sources.whole_corpus import odd_one_out, whole_corpus
+from flowmo_data.sources.stores.store import Store
 from flowmo_data.tracks import Loss
 
 REPORT_SUFFIX = ".json"

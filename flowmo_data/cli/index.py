@@ -23,7 +23,7 @@ from flowmo_data.cli.part_option import with_part
 from flowmo_data.errors import FilesError, FilesNotFoundError, FlowmoDataError, IndexVersionError
 from flowmo_data.runtime.processes import num_cores
 from flowmo_data.sources import Store, is_url
-from flowmo_data.sources.corpus_part import CorpusPart
+from flowmo_data.sources.corpus_parts.part import CorpusPart
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
 
 

@@ -12,7 +12,7 @@ from flowmo_data.cli.check_report import REPORT_SUFFIX, merged_report
 from flowmo_data.cli.console import check_writable, plain_errors, with_storage_options
 from flowmo_data.cli.new_index import check_names, joined, save, say_what_is_gone, with_tables
 from flowmo_data.sources import Store, is_url
-from flowmo_data.sources.part_files import find_part_files
+from flowmo_data.sources.corpus_parts.files import find_part_files
 from flowmo_data.sources.paths import absolute
 from flowmo_data.tracks.index import AudioIndex
 from flowmo_data.tracks.index.merging import merged_table

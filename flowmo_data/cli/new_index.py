@@ -9,7 +9,7 @@ import click
 
 from flowmo_data.cli.console import reasons_table, say, show
 from flowmo_data.errors import FlowmoDataError, counted
-from flowmo_data.sources.tables import check_suffix
+from flowmo_data.sources.metadata.tables import check_suffix
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
 from flowmo_data.tracks.index.schema import METADATA, SEGMENTS
 from flowmo_data.tracks.index.segments import SegmentColumns

@@ -21,9 +21,9 @@ from flowmo_data.packing import (
     write_shard,
 )
 from flowmo_data.sources import excluded_paths, find_sources, is_url
-from flowmo_data.sources.metadata import TableMetadata
+from flowmo_data.sources.metadata.of_files import TableMetadata
+from flowmo_data.sources.metadata.tables import Table, check_suffix
 from flowmo_data.sources.paths import common_folder
-from flowmo_data.sources.tables import Table, check_suffix
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 _LEAST_BYTES = 10_240

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from flowmo_data.errors import OptionError
-from flowmo_data.sources.corpus_part import CorpusPart
+from flowmo_data.sources.corpus_parts.part import CorpusPart
 
 Command = TypeVar("Command", bound=Callable[..., None])
 

@@ -20,9 +20,9 @@ import numpy.typing as npt
 from flowmo_data.decoding.window import Stretch, Window
 from flowmo_data.errors import AudioFileError
 from flowmo_data.runtime.scratch import scratch
-from flowmo_data.tracks.container_codecs import FROM_START
-from flowmo_data.tracks.container_packets import decoded
-from flowmo_data.tracks.container_part import ContainerPart, PacketsMovedError, import_av, refused
+from flowmo_data.tracks.containers.codecs import FROM_START
+from flowmo_data.tracks.containers.packets import decoded
+from flowmo_data.tracks.containers.part import ContainerPart, PacketsMovedError, import_av, refused
 
 _KINDS: dict[str, tuple[type[np.generic], float]] = {
     "u8": (np.uint8, 1 / 128),

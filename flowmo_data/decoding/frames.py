@@ -15,7 +15,7 @@ from flowmo_data.epochs.progress import Progress
 from flowmo_data.epochs.sharding import Shard
 from flowmo_data.epochs.span import FrameStream, Span
 from flowmo_data.errors import AllFramesRejectedError, AudioFileError, NoReadableFileError
-from flowmo_data.sources.metadata import LeftOutError
+from flowmo_data.sources.metadata.of_files import LeftOutError
 
 _MOST_UNREADABLE = 100
 """substitutes for a frame, one after the other"""

@@ -24,7 +24,7 @@ from flowmo_data.epochs.sharding import Shard
 from flowmo_data.epochs.tally import ACCESSES, Tally, key_of, merged
 from flowmo_data.errors import AudioFileError, SampleRateError, shown
 from flowmo_data.runtime.shared_log import SharedLog
-from flowmo_data.sources.metadata import LeftOutError
+from flowmo_data.sources.metadata.of_files import LeftOutError
 from flowmo_data.tracks.parts import Loss
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from flowmo_data.epochs.span import Span
 from flowmo_data.errors import AudioFileError
 from flowmo_data.runtime.threads import AHEAD, ordered_map
 from flowmo_data.sources import FileMetadata, RemoteFile, Source
-from flowmo_data.sources.storage_options import FETCH_THREADS
+from flowmo_data.sources.stores.storage_options import FETCH_THREADS
 from flowmo_data.tracks import AnyTrack
 from flowmo_data.tracks.byte_ranges import byte_ranges, merged, source_of
 

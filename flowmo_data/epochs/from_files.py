@@ -22,7 +22,7 @@ from flowmo_data.epochs.shuffle_buffer import shuffled, shuffled_within
 from flowmo_data.epochs.span import Span
 from flowmo_data.errors import AudioFileError, NoReadableFileError, OptionError, StateError
 from flowmo_data.sources import AlignedSources, FileMetadata, Sources, summary_of_problems
-from flowmo_data.sources.metadata import copied
+from flowmo_data.sources.metadata.of_files import copied
 from flowmo_data.tracks import AnyTimeline, at_sample_rate
 
 logger = logging.getLogger(__name__)

@@ -15,9 +15,9 @@ from flowmo_data.errors import AudioFileError
 from flowmo_data.runtime.threads import closed_after, ordered_map
 from flowmo_data.sources import AlignedSources, FileMetadata, Source, Sources, Store, source_at
 from flowmo_data.sources.member_paths import is_tar
-from flowmo_data.sources.metadata import SidecarMetadata
-from flowmo_data.sources.sidecars import combined
-from flowmo_data.sources.storage_options import FETCH_THREADS
+from flowmo_data.sources.metadata.of_files import SidecarMetadata
+from flowmo_data.sources.metadata.sidecars import combined
+from flowmo_data.sources.stores.storage_options import FETCH_THREADS
 from flowmo_data.tracks import AlignedTrack, AnyTimeline, AnyTrack, at_sample_rate, open_aligned, open_track
 from flowmo_data.tracks.aligned import sources_of_set
 

@@ -11,7 +11,7 @@ import torch
 
 from flowmo_data.errors import AudioFileError, OptionError
 from flowmo_data.sources import Metadata
-from flowmo_data.sources.metadata import check_metadata
+from flowmo_data.sources.metadata.of_files import check_metadata
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.int16)
 FRAMINGS = ("pad", "drop")

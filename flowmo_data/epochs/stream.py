@@ -14,7 +14,7 @@ from flowmo_data.epochs.from_index import IndexedStream
 from flowmo_data.epochs.options import Options
 from flowmo_data.epochs.span import FrameStream
 from flowmo_data.errors import FilesError, FilesTypeError, OptionError
-from flowmo_data.sources.metadata import is_table, open_metadata
+from flowmo_data.sources.metadata.of_files import is_table, open_metadata
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
 
 logger = logging.getLogger(__name__)

@@ -19,9 +19,9 @@ from flowmo_data.runtime.threads import closed_after, ordered_map
 from flowmo_data.sources import RemoteFile, Store
 from flowmo_data.sources.folders import is_hidden, kind_of_name, summary
 from flowmo_data.sources.member_paths import key_of, member_path
-from flowmo_data.sources.sidecars import SIDECAR_SUFFIXES
-from flowmo_data.sources.tar_headers import Member, NotATarError, Problem, members_of
-from flowmo_data.sources.tar_member import MemberStore
+from flowmo_data.sources.metadata.sidecars import SIDECAR_SUFFIXES
+from flowmo_data.sources.tars.headers import Member, NotATarError, Problem, members_of
+from flowmo_data.sources.tars.member import MemberStore
 
 K = TypeVar("K")
 _THREADS = 8

@@ -17,7 +17,7 @@ from flowmo_data.errors import AudioFileError, MissingPackageError, OptionError
 from flowmo_data.lightning.lagging import Batches, LaggingLoader, Used
 from flowmo_data.loading import ResumableDataLoader
 from flowmo_data.sources import Metadata
-from flowmo_data.sources.hugging_face import paths_in_column
+from flowmo_data.sources.listing.hugging_face import paths_in_column
 from flowmo_data.tracks import AudioIndex
 
 try:

@@ -14,8 +14,8 @@ from flowmo_data.errors import FilesError
 from flowmo_data.packing.naming import member_names
 from flowmo_data.sources import source_at
 from flowmo_data.sources.member_paths import is_member
+from flowmo_data.sources.metadata.sidecars import SIDECAR_SUFFIXES, has_member
 from flowmo_data.sources.paths import name_below, with_suffix
-from flowmo_data.sources.sidecars import SIDECAR_SUFFIXES, has_member
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from flowmo_data.errors import AudioFileError, FlowmoDataError
 from flowmo_data.packing.planning import PlannedMember, PlannedShard
 from flowmo_data.sources import source_at
 from flowmo_data.sources.local_file import LocalFile
-from flowmo_data.sources.tar_headers import Problem, members_of
+from flowmo_data.sources.tars.headers import Problem, members_of
 
 UNFINISHED = ".part"
 """suffix of a shard that is being written"""

@@ -10,7 +10,6 @@ from flowmo_data.errors import FilesError, counted, shown
 from flowmo_data.runtime.extras import is_installed
 from flowmo_data.runtime.resources import SHORT_OF, out_of
 from flowmo_data.sources.member_paths import TAR_SUFFIX, name_of
-from flowmo_data.sources.tar_headers import compressed
 
 AUDIO_SUFFIXES = (
     ".mp3", ".mp2", ".mp1", ".mpga", ".wav", ".wave", ".w64", ".rf64", ".flac", ".ogg", ".oga", ".opus",
@@ -122,6 +121,14 @@ def compression_of(name: str) -> str:
     if not name.endswith(tuple(_COMPRESSED)):
         return ""
     return compressed(next(how for suffix, how in _COMPRESSED.items() if name.endswith(suffix)))
+
+
+def compressed(how: str) -> str:
+    """Return the reason why a compressed tar is not read."""
+    return (
+        f"it is a compressed tar ({how}), so its members cannot be read in place; unpack it (tar -xf), and use the "
+        "folder, or make shards of it: flowmo-data pack FOLDER -o shards/"
+    )
 
 
 def summary(left_out: Mapping[str, str]) -> str:

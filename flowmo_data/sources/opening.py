@@ -5,11 +5,11 @@ from __future__ import annotations
 from flowmo_data.sources.local_file import LocalFile
 from flowmo_data.sources.member_paths import is_member, split_member
 from flowmo_data.sources.paths import is_url
-from flowmo_data.sources.remote_file import RemoteFile
 from flowmo_data.sources.source import Source, Stamp
-from flowmo_data.sources.store import Store
-from flowmo_data.sources.tar_member import LocalMember, MemberStore
-from flowmo_data.sources.tars import file_at, member_at
+from flowmo_data.sources.stores.remote_file import RemoteFile
+from flowmo_data.sources.stores.store import Store
+from flowmo_data.sources.tars.member import LocalMember, MemberStore
+from flowmo_data.sources.tars.opening import file_at, member_at
 
 LARGEST_HELD_BYTES = 64 << 20
 """size of the largest object that is held in memory to be read once, from end to end"""

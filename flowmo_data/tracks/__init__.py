@@ -8,7 +8,7 @@ from flowmo_data.tracks.aligned import (
     at_sample_rate,
     open_aligned,
 )
-from flowmo_data.tracks.container_part import ContainerPart
+from flowmo_data.tracks.containers.part import ContainerPart
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
 from flowmo_data.tracks.mpeg_part import MpegPart
 from flowmo_data.tracks.parts import CutPart, Loss, Part, ResampledPart

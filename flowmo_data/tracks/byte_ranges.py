@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from flowmo_data.sources import Source
-from flowmo_data.tracks.container_kinds import BARE
-from flowmo_data.tracks.container_part import ContainerPart
+from flowmo_data.tracks.containers.kinds import BARE
+from flowmo_data.tracks.containers.part import ContainerPart
 from flowmo_data.tracks.mpeg import SeekOffsets, usual_bytes
 from flowmo_data.tracks.mpeg_part import MpegPart
 from flowmo_data.tracks.parts import CutPart, Part, ResampledPart

@@ -17,8 +17,8 @@ import soundfile
 from flowmo_data.errors import AudioFileError, SampleRateError
 from flowmo_data.runtime.extras import is_installed
 from flowmo_data.sources import Source
-from flowmo_data.tracks.container_kinds import demuxer_of
-from flowmo_data.tracks.container_opening import open_container
+from flowmo_data.tracks.containers.kinds import demuxer_of
+from flowmo_data.tracks.containers.opening import open_container
 from flowmo_data.tracks.mpeg import Walk, missing_packets, tag_end, walk
 from flowmo_data.tracks.mpeg.tags import in_blocks
 from flowmo_data.tracks.mpeg_in_wav import packets_end

@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader
 from web_server import WebServer
 
 from flowmo_data import AudioFileError, AudioFrameDataset, AudioIndex, ResumableDataLoader, StreamingAudioDataset
-from flowmo_data.sources import retrying
-from flowmo_data.sources.range_requests import S3Ranges
+from flowmo_data.sources.stores import retrying
+from flowmo_data.sources.stores.range_requests import S3Ranges
 
 OPTIONS = {"samples_per_frame": 30_000, "return_info": True, "shuffle_buffer_size": 10}
 

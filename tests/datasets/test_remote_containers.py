@@ -6,7 +6,7 @@ from containers import make
 from web_server import WebServer
 
 from flowmo_data import AudioFrameDataset, AudioIndex, StreamingAudioDataset
-from flowmo_data.sources import retrying
+from flowmo_data.sources.stores import retrying
 
 OPTIONS = {"samples_per_frame": 60_000, "return_info": True, "framing": "drop"}
 NAMES = ("AAC in MP4", "AAC in ADTS", "Opus in WebM", "ALAC", "WMA 2")

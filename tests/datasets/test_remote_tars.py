@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader
 from web_server import WebServer
 
 from flowmo_data import AudioFileError, AudioIndex, OptionError, ResumableDataLoader, StreamingAudioDataset
-from flowmo_data.sources import find_sources, retrying
+from flowmo_data.sources import find_sources
+from flowmo_data.sources.stores import retrying
 
 OPTIONS = {"samples_per_frame": 30_000, "return_info": True, "shuffle_buffer_size": 10}
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from flowmo_data.errors import FilesNotFoundError, OptionError
 from flowmo_data.sources import AlignedFiles, Files, Store
-from flowmo_data.sources.corpus_part import CorpusPart, as_part
-from flowmo_data.sources.excluding import warn_if_nothing_is_excluded
-from flowmo_data.sources.part_files import PartFiles
-from flowmo_data.sources.tables import Table
+from flowmo_data.sources.corpus_parts.files import PartFiles
+from flowmo_data.sources.corpus_parts.part import CorpusPart, as_part
+from flowmo_data.sources.listing.excluding import warn_if_nothing_is_excluded
+from flowmo_data.sources.metadata.tables import Table
 from flowmo_data.tracks.index.aligned_columns import SET, AlignedColumns, has_nothing
 from flowmo_data.tracks.index.building import build_table
 from flowmo_data.tracks.index.columns import Columns

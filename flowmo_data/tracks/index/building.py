@@ -21,12 +21,12 @@ from flowmo_data.sources import (
     is_remote,
     is_url,
 )
-from flowmo_data.sources.corpus_part import CorpusPart
-from flowmo_data.sources.entries import described
+from flowmo_data.sources.corpus_parts.listing import list_part
+from flowmo_data.sources.corpus_parts.part import CorpusPart
+from flowmo_data.sources.listing.entries import described
 from flowmo_data.sources.member_paths import file_of, is_member
-from flowmo_data.sources.part_listing import list_part
 from flowmo_data.sources.paths import absolute, common_folder, name_below
-from flowmo_data.sources.tars import place_of, store_for
+from flowmo_data.sources.tars.opening import place_of, store_for
 from flowmo_data.tracks.aligned import SO_SKIPPED
 from flowmo_data.tracks.index.aligned_columns import NAME, SET
 from flowmo_data.tracks.index.describing import NOTHING, as_text, describe

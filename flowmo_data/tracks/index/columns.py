@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from flowmo_data.sources import Source, Stamp, Store, indexed_source
-from flowmo_data.sources.metadata import missing_row
+from flowmo_data.sources.metadata.of_files import missing_row
+from flowmo_data.sources.metadata.rows import Rows
 from flowmo_data.sources.paths import joined
-from flowmo_data.sources.rows import Rows
-from flowmo_data.tracks.container_part import ContainerPart
+from flowmo_data.tracks.containers.part import ContainerPart
 from flowmo_data.tracks.excerpt import Excerpt
 from flowmo_data.tracks.index.schema import CONTAINER, CONTAINER_NUMBERS
 from flowmo_data.tracks.mpeg import Gap, Section, SeekOffsets, section_lengths

@@ -8,7 +8,7 @@ from typing import Any
 
 from flowmo_data.errors import AudioFileError
 from flowmo_data.sources import Store, held_whole, offset_of, source_at
-from flowmo_data.tracks.container_part import ContainerPart
+from flowmo_data.tracks.containers.part import ContainerPart
 from flowmo_data.tracks.excerpt import Excerpt
 from flowmo_data.tracks.index.schema import CONTAINER, CONTAINER_NUMBERS
 from flowmo_data.tracks.mpeg import Section, seek_points

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from flowmo_data.errors import OptionError
-from flowmo_data.sources.listing import is_excluded
+from flowmo_data.sources.listing.found import is_excluded
 from flowmo_data.sources.paths import joined
 from flowmo_data.tracks.index.aligned_columns import SET, AlignedColumns
 from flowmo_data.tracks.index.columns import Columns, one_chunk

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from flowmo_data.errors import FilesError, counted, shown
-from flowmo_data.sources.metadata import check_no_repeats
-from flowmo_data.sources.rows import Rows
-from flowmo_data.sources.tables import Table
+from flowmo_data.sources.metadata.of_files import check_no_repeats
+from flowmo_data.sources.metadata.rows import Rows
+from flowmo_data.sources.metadata.tables import Table
 from flowmo_data.tracks.index.columns import Columns
 from flowmo_data.tracks.index.schema import METADATA, SEGMENTS, import_pyarrow
 

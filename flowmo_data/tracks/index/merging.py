@@ -9,9 +9,9 @@ from flowmo_data.errors import FilesError
 from flowmo_data.runtime.processes import num_cores
 from flowmo_data.runtime.threads import ordered_map
 from flowmo_data.sources import Store, is_url
-from flowmo_data.sources.part_files import PartFiles, find_part_files
+from flowmo_data.sources.corpus_parts.files import PartFiles, find_part_files
+from flowmo_data.sources.corpus_parts.whole import odd_one_out, whole_corpus
 from flowmo_data.sources.paths import absolute
-from flowmo_data.sources.whole_corpus import odd_one_out, whole_corpus
 from flowmo_data.tracks.index.aligned_columns import NAME, SET
 from flowmo_data.tracks.index.schema import import_pyarrow, order_by_path, schema
 from flowmo_data.tracks.index.storing import INDEX_SUFFIX, StoredIndex, read_stored

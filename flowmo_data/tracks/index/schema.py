@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from flowmo_data.sources import rows
 from flowmo_data.sources.member_paths import order_key
+from flowmo_data.sources.metadata import rows
 
 VERSION = 5
 CONTAINER = -1

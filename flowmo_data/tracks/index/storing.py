@@ -9,7 +9,7 @@ from typing import IO, Any, NamedTuple
 
 from flowmo_data.errors import FilesError, FilesNotFoundError, IndexVersionError, OptionError
 from flowmo_data.sources import Store, is_url
-from flowmo_data.sources.corpus_part import CorpusPart, part_in
+from flowmo_data.sources.corpus_parts.part import CorpusPart, part_in
 from flowmo_data.sources.member_paths import file_of
 from flowmo_data.sources.paths import absolute, folder_of, joined, relative, resolved
 from flowmo_data.tracks.index.schema import METADATA_KEY, VERSION, import_pyarrow

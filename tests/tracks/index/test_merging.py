@@ -22,7 +22,7 @@ from flowmo_data import (
     StreamingAudioDataset,
 )
 from flowmo_data.cli.group import flowmo_data_command
-from flowmo_data.sources import tar_listing
+from flowmo_data.sources.tars import listing as tar_listing
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="the extra index is not installed")
 

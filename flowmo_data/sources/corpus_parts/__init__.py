@@ -1,0 +1,1 @@
+"""Parts of a corpus that several machines work through, and the files of their results."""

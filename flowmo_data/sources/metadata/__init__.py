@@ -1,0 +1,1 @@
+"""What the user knows about files: tables, sidecars, functions."""

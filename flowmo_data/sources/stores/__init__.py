@@ -1,0 +1,1 @@
+"""Object stores and web servers, through fsspec: their objects, the bytes of these, and what goes wrong."""
