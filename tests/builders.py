@@ -123,3 +123,12 @@ def packets_of(data: bytes, section: Section) -> list[bytes]:
     """The packets of a section without gaps."""
     stops = [*section.offsets[1:], section.end]
     return [data[start:stop] for start, stop in zip(section.offsets, stops, strict=True)]
+
+
+def make_folder(folder):
+    """Write five MP3s and other formats, named by number; return the folder."""
+    for number in range(5):
+        make_mp3(folder / f"{number}.mp3", 70_000 + 11_000 * number, seed=number)
+    make_wav(folder / "5.wav", 80_000, seed=5, rate=48_000)
+    make_wav(folder / "6.flac", 100_000, seed=6)
+    return folder

@@ -9,7 +9,7 @@ from collections import Counter
 import programs
 import pytest
 import torch
-from builders import make_mp3, make_wav
+from builders import make_folder
 from torch.utils.data import DataLoader
 from web_server import WebServer
 
@@ -23,12 +23,7 @@ OPTIONS = {"samples_per_frame": 30_000, "return_info": True, "shuffle_buffer_siz
 @pytest.fixture(scope="module")
 def local(tmp_path_factory):
     """A folder of MP3s and of other formats."""
-    folder = tmp_path_factory.mktemp("local")
-    for index in range(5):
-        make_mp3(folder / f"{index}.mp3", 70_000 + 11_000 * index, seed=index)
-    make_wav(folder / "5.wav", 80_000, seed=5, rate=48_000)
-    make_wav(folder / "6.flac", 100_000, seed=6)
-    return folder
+    return make_folder(tmp_path_factory.mktemp("local"))
 
 
 @pytest.fixture

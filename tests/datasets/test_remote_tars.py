@@ -5,7 +5,7 @@ import threading
 import pytest
 import soundfile
 import torch
-from builders import RATE, make_mp3, make_wav, music
+from builders import RATE, make_folder, music
 from tars import samples_of, tar_of, write_shards
 from torch.utils.data import DataLoader
 from web_server import WebServer
@@ -20,11 +20,7 @@ OPTIONS = {"samples_per_frame": 30_000, "return_info": True, "shuffle_buffer_siz
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder of MP3s and of other formats."""
-    path = tmp_path_factory.mktemp("folder")
-    for number in range(5):
-        make_mp3(path / f"{number}.mp3", 70_000 + 11_000 * number, seed=number)
-    make_wav(path / "5.wav", 80_000, seed=5, rate=48_000)
-    make_wav(path / "6.flac", 100_000, seed=6)
+    path = make_folder(tmp_path_factory.mktemp("folder"))
     soundfile.write(path / "7.ogg", music(90_000, seed=7), RATE)
     return path
 
