@@ -23,7 +23,7 @@ from flowmo_data.sources.listing.entries import Files, all_entries_of
 from flowmo_data.sources.listing.excluding import warn_if_nothing_is_excluded
 from flowmo_data.sources.listing.found import Sources, files_of_entry, is_excluded, named_by, warn_of_left_out
 from flowmo_data.sources.listing.hugging_face import paths_in_column
-from flowmo_data.sources.member_paths import file_of, is_member, is_tar, split_member
+from flowmo_data.sources.member_paths import file_of, is_member, split_member
 from flowmo_data.sources.paths import absolute, is_url, split_url
 from flowmo_data.sources.stores.store import Store
 from flowmo_data.sources.tars.listing import with_members
@@ -147,13 +147,10 @@ def _with_keys(entry: object, left_out: dict[str, str], store: Store) -> Iterato
     found: tuple[str, list[str]] | None = None
     files = files_of_entry(entry, left_out, store)
     for path in with_members(files, left_out, store, named=named_by(entry)):
-        file = file_of(path)
-        inner = split_url(file).path if is_url(file) else file
+        inner = _inner(path)
         if found is None:
             assert isinstance(entry, (str, os.PathLike))
-            found = _base_of_url(absolute(entry), inner) if is_url(file) else _base(os.fspath(entry))
-        if is_member(path):  # a tar is like a folder
-            inner = f"{inner}/{split_member(path)[0]}"
+            found = _base(os.fspath(entry), inner)
         base, fixed = found
         parts = inner.removeprefix(base).lstrip(os.sep).split(os.sep)
         places = range(len(parts) - len(fixed), -1, -1) if fixed else ()
@@ -164,29 +161,34 @@ def _with_keys(entry: object, left_out: dict[str, str], store: Store) -> Iterato
             yield path, os.path.splitext(os.sep.join([*parts[:place], *parts[place + len(fixed) :]]))[0]
 
 
-def _base(entry: str) -> tuple[str, list[str]]:
-    """Return the folder that names are relative to, and the parts of a glob that come after all wildcards."""
-    absolute = os.path.abspath(entry)
-    if os.path.isfile(absolute) and is_tar(absolute):
-        return absolute, []
-    if os.path.isfile(absolute):
-        return os.path.dirname(absolute), []
-    if os.path.isdir(absolute):
-        return absolute, []
-    before, after = _around_wildcards(entry)
-    return os.path.abspath(before or (os.sep if os.path.isabs(entry) else ".")), after
+def _inner(path: str) -> str:
+    """Return the path of a file inside of its file system. A tar is like a folder."""
+    file = file_of(path)
+    inner = split_url(file).path if is_url(file) else file
+    return (f"{inner}/{split_member(path)[0]}" if is_member(path) else inner).rstrip("/")
 
 
-def _base_of_url(url: str, found: str) -> tuple[str, list[str]]:
-    """Return the same for a URL, as paths inside of its file system. `found` is the path of a file that it names."""
-    inner = split_url(url).path
-    if found == inner and is_tar(url):
-        return inner, []
+def _base(entry: str, found: str) -> tuple[str, list[str]]:
+    """Return the folder that names are relative to, and the parts of a glob that come after all wildcards.
+
+    Args:
+        entry: a folder, a file, a tar, a member, or a glob of these, as the user names it.
+        found: the path of a file that it names, inside of its file system.
+    """
+    place = absolute(entry)
+    inner = _inner(place)
     if found == inner:
         return posixpath.dirname(inner), []
     if not inner or found.startswith(f"{inner}/"):
         return inner, []
-    return _around_wildcards(inner)
+    if is_member(place):
+        name, tar = split_member(place)
+        before, after = _around_wildcards(name)
+        return posixpath.join(_inner(tar), before), after
+    if is_url(place):
+        return _around_wildcards(inner)
+    before, after = _around_wildcards(entry)  # as it is written: the current folder may have such characters
+    return os.path.abspath(before or (os.sep if os.path.isabs(entry) else ".")), after
 
 
 def _around_wildcards(pattern: str) -> tuple[str, list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Union
 
 from flowmo_data.errors import FilesTypeError
@@ -57,7 +58,8 @@ def _entries_of_manifest(entry: str | os.PathLike[str], store: Store) -> Iterato
         is_glob = glob.has_magic(place) and not os.path.exists(place)
         matches = glob.glob(place, recursive=True) if is_glob else [place]
     for match in sorted(matches):
-        yield from listed_paths(match, store)
+        for listed in listed_paths(match, store):
+            yield from (replace(listed, path=str(path)) for path in expanded(listed.path))
     if not matches:
         yield entry  # an error like that of other globs
 

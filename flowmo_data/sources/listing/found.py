@@ -21,7 +21,7 @@ from flowmo_data.sources.folders import (
     summary,
     walk_folder,
 )
-from flowmo_data.sources.listing.entries import Files, all_entries_of, described, expanded, wrong_type
+from flowmo_data.sources.listing.entries import Files, all_entries_of, described, wrong_type
 from flowmo_data.sources.listing.excluding import warn_if_nothing_is_excluded
 from flowmo_data.sources.listing.manifests import ListedPath
 from flowmo_data.sources.member_paths import file_of, is_member, is_tar, order_key
@@ -196,11 +196,11 @@ def files_of_entry(entry: object, left_out: dict[str, str], store: Store) -> Ite
 def _listed_files(entry: ListedPath, left_out: dict[str, str], store: Store) -> Iterator[str]:
     """Yield the files that an entry of a manifest names. A URL of audio is not looked up, as that takes time."""
     try:
-        for path in expanded(entry.path):
-            if isinstance(path, str) and is_url(path) and kind_of_name(path) in ("audio", "tar") and not _is_glob(path):
-                yield path
-            else:
-                yield from files_of_entry(path, left_out, store)
+        path = entry.path
+        if is_url(path) and kind_of_name(path) in ("audio", "tar") and not _is_glob(path):
+            yield path
+        else:
+            yield from files_of_entry(path, left_out, store)
     except FilesError as error:
         raise type(error)(f"{entry.place}: {error}") from error
 

@@ -3,6 +3,7 @@ import pickle
 
 import fsspec
 import pytest
+from tars import tar_of
 
 from flowmo_data import FilesNotFoundError, FilesTypeError
 from flowmo_data.sources import AlignedSources, find_aligned
@@ -59,6 +60,27 @@ def test_globs_lists_and_a_folder_for_each_song(tree, monkeypatch, files, first,
     monkeypatch.chdir(tree(*(f"{song}/{name}" for song in (1, 2) for name in in_songs)))
     tree("x/1.wav", "x/2.wav", "y/1.wav", "y/2.wav")
     assert found(files) == [first, second]
+
+
+def test_members_files_by_url_and_braces_in_manifests(tree, monkeypatch):
+    root = tree("x/1.wav", "x/2.wav", "y/1.mp3", "y/2.mp3", "[z]/x/1.wav", "[z]/y/1.wav")
+    monkeypatch.chdir(root)
+    for name, suffix in (("x", "wav"), ("y", "mp3")):
+        (root / f"{name}.tar").write_bytes(tar_of({f"in_{name}/{number}.{suffix}": b"x" for number in (1, 2)}))
+        (root / f"{name}.txt").write_text(f"{name}/{{1,2}}.{suffix}\n")
+    in_folders = [("x/1.wav", "y/1.mp3"), ("x/2.wav", "y/2.mp3")]
+    assert found({"x": f"file://{root}/x", "y": f"file://{root}/y"}) == in_folders
+    assert found({"x": "x.txt", "y": "y.txt"}) == in_folders
+    for inside in ("in_{}", "in_{}/*"):
+        sets = find_aligned({name: f"tar://{inside.format(name)}::{root}/{name}.tar" for name in "xy"})
+        assert list(sets) == [
+            tuple(
+                f"tar://in_{name}/{number}.{suffix}::{root}/{name}.tar" for name, suffix in (("x", "wav"), ("y", "mp3"))
+            )
+            for number in (1, 2)
+        ]
+    monkeypatch.chdir(root / "[z]")
+    assert found({"x": "x/*", "y": "y/*.wav"}) == [("x/1.wav", "y/1.wav")]
 
 
 def test_what_is_missing_or_there_twice_is_a_problem_of_its_set(tree, monkeypatch):
