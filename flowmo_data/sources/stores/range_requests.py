@@ -62,8 +62,9 @@ class HttpRanges:
 
     def reach(self, path: str) -> None:
         """See `Ranges.reach`."""
-        if self._connections is not None:
-            self._connections.reach(path)
+        url = self._system.encode_url(path)
+        if self._connections is not None and url.raw_user is None:
+            self._connections.reach(str(url))
 
     def _by_aiohttp(self, url: Any, start: int, stop: int) -> Answer:
         async def get() -> Answer:

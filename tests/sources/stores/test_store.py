@@ -71,6 +71,8 @@ def test_a_web_server_that_lists_its_folders():
         assert below(find_sources(f"{web.root}/tree/b.mp3"), web.root) == ["tree/b.mp3"]
         with pytest.raises(FilesNotFoundError, match=r"none.mp3'?: there is no such object or folder"):
             find_sources(f"{web.root}/none.mp3")
+        with_password = web.root.replace("://", "://user:password@")
+        assert below(find_sources(f"{with_password}/tree/b.mp3"), with_password) == ["tree/b.mp3"]
         web.fault = lambda _: 403
         with pytest.raises(FilesError, match=r"its store cannot be listed .*403.*check the URL, and the access"):
             find_sources(f"{web.root}/tree")
