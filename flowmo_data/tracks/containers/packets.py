@@ -89,8 +89,9 @@ class Probed:
 
     @property
     def packet_samples(self) -> int:
-        """Samples of most packets."""
-        return max(set(self.counts), key=self.counts.count)
+        """Samples of most packets; those that cannot be decoded do not count."""
+        counts = [each for each in self.counts if each] or [0]
+        return max(set(counts), key=counts.count)
 
 
 def list_by_index(stream: Any, size: int) -> Listed | None:

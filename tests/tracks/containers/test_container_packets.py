@@ -43,6 +43,13 @@ def test_the_last_packet_may_be_shorter():
         assert count_samples(listed(others), probed, "flac", Fraction(1, 1_000), 500) is None
 
 
+def test_damage_at_the_start_does_not_decide_the_samples_of_packets():
+    probed = Probed(44_100, 2, (0,) * 5 + (4_608,) * 3, (9,) * 8)
+    assert probed.packet_samples == 4_608
+    times = [round(number * 4_608 / 44.1) for number in range(10)]
+    assert count_samples(listed(times), probed, "flac", Fraction(1, 1_000), 500).tolist() == [4_608] * 9 + [500]
+
+
 def test_durations_count_where_time_is_in_samples():
     probed = Probed(48_000, 1, (300, 200, 100), (9,) * 3)
     durations = np.array([300, 200, 100, 50])
