@@ -57,8 +57,12 @@ class PlannedShard:
     @property
     def size(self) -> int:
         """Bytes of the tar."""
-        used = sum(member.bytes_in_tar for member in self.members) + 2 * BLOCKSIZE
-        return -(-used // RECORDSIZE) * RECORDSIZE
+        return _tar_bytes(sum(member.bytes_in_tar for member in self.members))
+
+
+def _tar_bytes(used: int) -> int:
+    """Return the bytes of a tar by those of its members: two blocks mark the end, and then it is filled up."""
+    return -(-(used + 2 * BLOCKSIZE) // RECORDSIZE) * RECORDSIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ def plan_shards(
     names = list(member_names(below))
     shards: list[PlannedShard] = []
     held: list[PlannedMember] = []
-    used = 2 * BLOCKSIZE
+    used = 0
 
     def close() -> None:
         if held:
@@ -109,9 +113,9 @@ def plan_shards(
     for path, name in ((paths[place], names[place]) for place in order):
         group = [_copied(path, name), *_sidecars(path, os.path.splitext(name)[0], row_of)]
         size = sum(member.bytes_in_tar for member in group)
-        if held and used + size > shard_bytes:
+        if held and _tar_bytes(used + size) > shard_bytes:
             close()
-            held, used = [], 2 * BLOCKSIZE
+            held, used = [], 0
         held.extend(group)
         used += size
         on_file()

@@ -41,8 +41,13 @@ def write_shard(folder: str, shard: PlannedShard, on_member: Callable[[PlannedMe
     unfinished = path + UNFINISHED
     digests = []
     with open(unfinished, "wb") as file:
-        with tarfile.open(
-            fileobj=file, mode="w", format=tarfile.PAX_FORMAT, encoding="utf-8", errors="surrogateescape"
+        with tarfile.TarFile(
+            fileobj=file,
+            mode="w",
+            format=tarfile.PAX_FORMAT,
+            encoding="utf-8",
+            errors="surrogateescape",
+            copybufsize=_BLOCK,  # each read opens the file
         ) as tar:
             for member in shard.members:
                 content = _Content(member)

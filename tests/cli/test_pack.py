@@ -139,6 +139,16 @@ def test_excluded_files_and_wrong_usage(folder, tmp_path):
     assert "no such file or folder" in run(tmp_path / "nowhere", "-o", tmp_path / "x", status=1)
 
 
+@pytest.mark.parametrize("shard_bytes", [12_300, 20_480, 25_000, 30_719, 30_720])
+def test_no_shard_is_larger_than_asked(tmp_path, shard_bytes):
+    paths = [tmp_path / f"{number}.mp3" for number in range(9)]
+    for path in paths:
+        path.write_bytes(b"x" * 4_000)
+    shards = plan_shards([str(path) for path in paths], str(tmp_path), shard_bytes=shard_bytes).shards
+    assert sum(len(shard.members) for shard in shards) == len(paths)
+    assert all(shard.size <= shard_bytes for shard in shards)
+
+
 def test_a_file_that_changes_between_plan_and_copy(folder, tmp_path):
     (shard,) = plan_shards([str(folder / "b.mp3")], str(folder), shard_bytes=1 << 30).shards
     (folder / "b.mp3").write_bytes(b"shorter")
