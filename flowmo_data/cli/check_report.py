@@ -143,7 +143,7 @@ def _read(path: str, store: Store) -> CheckReport:
     try:
         values = json.loads(store.read_all(path) if is_url(path) else Path(path).read_bytes())
         checks = [FileCheck.from_json(each) for each in values["files"]]
-        return CheckReport(values["decoder"], checks, values["left_out"], part_in(values))
+        return CheckReport(values["decoder"], checks, dict(values["left_out"].items()), part_in(values))
     except FileNotFoundError:
         raise FilesNotFoundError(f"{path}: there is no such report") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -63,6 +63,8 @@ def merge(
     if not is_url(output):
         check_writable(Path(output), "-o")
     if output.endswith(REPORT_SUFFIX):
+        if is_url(output):
+            raise click.UsageError(f"-o {output}: a report is written to a local file; copy it to the store then")
         _merge_reports(parts, Path(output), quarantine_path, store, root, metadata, segments)
         return
     if quarantine_path is not None:

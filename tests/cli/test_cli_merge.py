@@ -121,6 +121,8 @@ def test_merge_joins_tables(folder, tmp_path):
         (["merge", "{tmp}/whole.json", "-o", "{tmp}/c.json"], 1, "it is about a whole corpus, not a part of one"),
         (["merge", "{tmp}/[12].json", "-o", "{tmp}/c.json"], 1, "make all parts with the same --decoder"),
         (["merge", "{tmp}/1.json", "-o", "{tmp}/c.json", "--root", "{tmp}"], 2, "are for indexes"),
+        (["merge", "{tmp}/1.json", "-o", "memory://c.json"], 2, "a report is written to a local file"),
+        (["merge", "{tmp}/3.json", "-o", "{tmp}/c.json"], 1, "this is not a report of flowmo-data check --json"),
         (["merge", "{tmp}/part.parquet", "-o", "{tmp}/c.parquet", "--quarantine", "l"], 2, "is for reports of check"),
     ],
 )  # fmt: skip
@@ -133,6 +135,7 @@ def test_bad_input_is_said(tmp_path, arguments, status, message):
     (tmp_path / "whole.json").write_text(json.dumps(report))
     (tmp_path / "1.json").write_text(json.dumps({**report, "part": [1, 2], "corpus": "0"}))
     (tmp_path / "2.json").write_text(json.dumps({**report, "part": [2, 2], "corpus": "0", "decoder": "soundfile"}))
+    (tmp_path / "3.json").write_text(json.dumps({**report, "part": [1, 1], "corpus": "0", "left_out": []}))
     result = run(*(argument.format(music=music, tmp=tmp_path) for argument in arguments))
     assert result.exit_code == status, result.output
     assert message in " ".join(result.output.replace("│", " ").split())
