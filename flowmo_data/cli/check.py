@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -31,6 +32,7 @@ from flowmo_data.sources import AlignedSources, Sources, Store, find_aligned, fi
 from flowmo_data.sources.corpus_parts.listing import list_part
 from flowmo_data.sources.corpus_parts.part import CorpusPart
 from flowmo_data.sources.member_paths import file_of
+from flowmo_data.sources.paths import common_folder, name_below
 from flowmo_data.tracks import Loss, Track, open_track
 from flowmo_data.tracks.aligned import difference
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
@@ -168,16 +170,25 @@ def _part_of(
     is_index = isinstance(files, str) and files.endswith(INDEX_SUFFIX)
     left_out = {} if is_index or part.number > 1 else left_out_of(files, store, whole_tars=True)
     if aligned is not None:
-        part = part.of(chain(aligned.names, sources, aligned.problems))
-        problems = {path: reason for path, reason in aligned.problems.items() if part.holds(path)}
-        sets = AlignedSources(aligned.names, [paths for paths in aligned if part.holds(paths[0])], problems)
+        named = _names(files, [*sources, *aligned.problems])
+        part = part.of(chain(aligned.names, named.values()))
+        problems = {path: reason for path, reason in aligned.problems.items() if part.holds(named[path])}
+        sets = AlignedSources(aligned.names, [paths for paths in aligned if part.holds(named[paths[0]])], problems)
         return sets, Sources(chain(*sets), store), left_out, part
-    part = part.of(sources)
-    chosen = [path for path in sources if part.holds(file_of(path))]
+    named = _names(files, sources)
+    part = part.of(named.values())
+    chosen = [path for path, name in named.items() if part.holds(file_of(name))]
     if is_index or not isinstance(files, str):
         return None, chosen, left_out, part
     listed = list_part(chosen, files, store)
     return None, listed.sources, {**left_out, **listed.left_out}, part
+
+
+def _names(files: str | Mapping[str, str], paths: Sequence[str]) -> dict[str, str]:
+    """Return the names of paths below their common folder: another machine may have that at another place."""
+    is_folder = isinstance(files, str) and os.path.isdir(files)
+    root = os.path.abspath(str(files)) if is_folder else common_folder(paths)
+    return {path: path if root is None else name_below(path, root) or path for path in paths}
 
 
 def _of_index(index: AudioIndex) -> tuple[AlignedSources | None, Sequence[str]]:

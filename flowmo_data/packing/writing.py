@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tarfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from hashlib import blake2b
 from typing import IO, cast
 
@@ -33,14 +34,26 @@ def write_shard(folder: str, shard: PlannedShard, on_member: Callable[[PlannedMe
         on_member: called after each member.
 
     Raises:
-        AudioFileError: a file cannot be read, or has changed since the plan was made.
+        AudioFileError: a file cannot be read, or its size has changed since the plan was made.
         ShardError: the shard does not hold what was written.
         OSError: it cannot be written.
     """
     path = os.path.join(folder, shard.name)
     unfinished = path + UNFINISHED
+    try:
+        digests = _write(unfinished, shard, on_member)
+        _verify(unfinished, shard, digests)
+        os.replace(unfinished, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(unfinished)
+        raise
+
+
+def _write(path: str, shard: PlannedShard, on_member: Callable[[PlannedMember], None]) -> list[bytes]:
+    """Write a shard; return the hash of each member's bytes."""
     digests = []
-    with open(unfinished, "wb") as file:
+    with open(path, "wb") as file:
         with tarfile.TarFile(
             fileobj=file,
             mode="w",
@@ -56,8 +69,7 @@ def write_shard(folder: str, shard: PlannedShard, on_member: Callable[[PlannedMe
                 on_member(member)
         file.flush()
         os.fsync(file.fileno())
-    _verify(unfinished, shard, digests)
-    os.replace(unfinished, path)
+    return digests
 
 
 class _Content:

@@ -64,7 +64,7 @@ def name_of(path: str) -> str:
 
 
 def plain_name(name: str) -> str:
-    """Return the name of a member without what leads nowhere: `./a.mp3` and `/a.mp3` are `a.mp3`."""
+    """Return the name of a member without dots and slashes in front: `./a.mp3` and `/a.mp3` are `a.mp3`."""
     return posixpath.normpath("/" + name).lstrip("/")
 
 

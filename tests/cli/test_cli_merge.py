@@ -140,3 +140,14 @@ def test_bad_input_is_said(tmp_path, arguments, status, message):
     assert result.exit_code == status, result.output
     assert message in " ".join(result.output.replace("│", " ").split())
     assert (tmp_path / "text.parquet").read_text() == "no index"
+
+
+def test_parts_are_of_the_same_files_wherever_the_folder_is(folder, tmp_path):
+    """Each machine may have the corpus at another place."""
+    (tmp_path / "parts").mkdir()
+    here, there = (shutil.copytree(folder, tmp_path / place / "music") for place in ("here", "there"))
+    for number, place in ((1, here), (2, there)):
+        run("check", place, "--part", f"{number}/2", "--json", tmp_path / "parts" / f"{number}.json")
+    done("merge", tmp_path / "parts", "-o", tmp_path / "all.json", status=1)
+    names = [each["path"].rpartition("/")[2] for each in json.loads((tmp_path / "all.json").read_text())["files"]]
+    assert sorted(names) == sorted(path.name for path in folder.iterdir() if path.suffix != ".tak")

@@ -20,9 +20,9 @@ from urllib.parse import SplitResult, urlsplit
 _MOST_UNUSUAL = 3
 """answers of a server that this module does not know, after which it is not asked any more"""
 _MOST_IDLE = 128
-"""open connections to keep that nobody uses now"""
+"""open connections to keep that are not in use"""
 _IDLE_SECONDS = 15.0
-"""age at which such a connection is not used again: servers, and networks between, end it without a word"""
+"""age at which such a connection is not used again: servers, and networks between, may have closed it"""
 _REFUSAL_BYTES = 1 << 16
 """bytes of an answer with an error that are read, to use its connection again"""
 _PLACE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
@@ -41,7 +41,7 @@ class Answer(NamedTuple):
 
 
 class StatusError(Exception):
-    """An answer with a status that tells of a failure."""
+    """An answer whose status is an error."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(f"{status} {reason}".strip())

@@ -16,6 +16,7 @@ from flowmo_data.sources.stores.connections import Answer, Connections
 from flowmo_data.sources.stores.retrying import http_status, is_missing, is_transient
 from flowmo_data.sources.stores.signing import Signer
 
+_NO_SUCH_RANGE = 416
 _MOST_REFUSALS = 3
 """refusals of signed URLs after which there are no more; one may come of keys that have expired"""
 
@@ -113,19 +114,20 @@ class S3Ranges:
 
     def get(self, path: str, start: int, stop: int) -> Answer:
         """See `Ranges.get`."""
-        if self._refusals < _MOST_REFUSALS:
-            try:
-                return self._http.get(self._signer.sign(path), start, stop)
-            except Exception as error:
-                if is_missing(error) or is_transient(error) or http_status(error) == 416:
-                    raise
-                self._signer.forget(path)
+        if self._refusals >= _MOST_REFUSALS:
+            return self._by_botocore(path, start, stop)
+        try:
+            return self._http.get(self._signer.sign(path), start, stop)
+        except Exception as error:
+            if is_missing(error) or is_transient(error) or http_status(error) == _NO_SUCH_RANGE:
+                raise
+            is_first = self._signer.forget(path)
         answer = self._by_botocore(path, start, stop)
-        self._refusals += 1  # what is signed is refused, and this is not
+        self._refusals += is_first  # what is signed is refused, and this is not
         return answer
 
     def reach(self, path: str) -> None:
-        """See `Ranges.reach`. Certificates are botocore's matter."""
+        """See `Ranges.reach`. botocore checks certificates."""
         if self._refusals < _MOST_REFUSALS:
             self._system.connect()
             sync = import_extra("fsspec.asyn", user="s3://").sync

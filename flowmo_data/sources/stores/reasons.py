@@ -15,8 +15,8 @@ _MOST_CHARACTERS = 300
 _NO_ACCESS = (401, 403)
 _OF_ERRNO = {
     errno.ECONNREFUSED: "the connection is refused: is the server running, and is its port right?",
-    errno.ENETUNREACH: "there is no way to the network of its server",
-    errno.EHOSTUNREACH: "there is no way to its server",
+    errno.ENETUNREACH: "the network of its server cannot be reached",
+    errno.EHOSTUNREACH: "its server cannot be reached",
 }
 
 

@@ -27,7 +27,7 @@ class Signer:
 
     def __init__(self, system: Any) -> None:
         self._system = system
-        self._buckets: dict[str, tuple[float, _Bucket]] = {}
+        self._buckets: dict[str, tuple[float, Bucket]] = {}
 
     def sign(self, path: str) -> str:
         """Return the signed URL of an object."""
@@ -41,19 +41,20 @@ class Signer:
             self._buckets[bucket] = now + _SIGNED_SECONDS / 2, found
         return found.url(key)
 
-    def forget(self, path: str) -> None:
-        """Look for the bucket and the keys anew: a URL was refused."""
-        self._buckets.pop(self._system.split_path(path)[0], None)
+    def forget(self, path: str) -> bool:
+        """Look for the bucket and the keys anew: a URL was refused. Return whether no other thread has just said so."""
+        bucket, _, version = self._system.split_path(path)
+        return self._buckets.pop(bucket, None) is not None or bool(version)
 
-    def _find(self, bucket: str) -> _Bucket:
+    def _find(self, bucket: str) -> Bucket:
         place, _, query = str(self._system.sign(f"{bucket}/{_PROBE}", expiration=_SIGNED_SECONDS)).partition("?")
         prefix = place.removesuffix(_PROBE)
         if not query:
-            return _Bucket(prefix, None)
+            return Bucket(prefix, None)
         sync = import_extra("fsspec.asyn", user="s3://").sync
         client = sync(self._system.loop, self._system.get_s3, bucket)
         auth = import_extra("botocore.auth", user="s3://")
-        return _Bucket(
+        return Bucket(
             prefix,
             auth.S3SigV4QueryAuth(self._keys(sync), "s3", client.meta.region_name or "us-east-1", _SIGNED_SECONDS),
         )
@@ -67,7 +68,7 @@ class Signer:
         return import_extra("botocore.credentials", user="s3://").Credentials(*keys)
 
 
-class _Bucket(NamedTuple):
+class Bucket(NamedTuple):
     """Where the objects of a bucket are, and who signs."""
 
     prefix: str

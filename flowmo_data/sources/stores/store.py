@@ -120,9 +120,14 @@ class Store:
             retried(partial(system.pipe_file, path, data))
 
     def exists(self, url: str) -> bool:
-        """Return whether there is such an object or folder."""
-        system, path = self._at(url)
-        return bool(retried(partial(system.exists, path)))
+        """Return whether there is such an object or folder.
+
+        Raises:
+            FilesError: the store does not answer.
+        """
+        with files_errors(url):
+            system, path = self._at(url)
+            return bool(retried(partial(system.exists, path)))
 
     def is_folder(self, url: str) -> bool | None:
         """Return whether a URL names a folder; False for an object, None if it names neither.
@@ -194,7 +199,7 @@ class Store:
         return data
 
     def _reached(self, url: str) -> tuple[Any, str]:
-        """Return the same as `_at`; raise if there is no way to the store. The libraries take a minute to find out."""
+        """Return the same as `_at`; raise if the store cannot be reached. The libraries take a minute to find out."""
         system, path = self._at(url)
         ranges = self._ranges_of(url, system)
         if ranges is not None:

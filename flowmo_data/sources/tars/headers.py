@@ -37,7 +37,7 @@ class Member(NamedTuple):
     """A file in a tar, all bytes of which are there."""
 
     name: str
-    """its name, without what leads nowhere (`plain_name`)"""
+    """its name, as `plain_name` returns it"""
     offset: int
     """its first byte in the tar"""
     size: int

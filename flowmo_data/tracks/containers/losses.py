@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from flowmo_data.errors import counted
 from flowmo_data.tracks.containers.kinds import BARE
 from flowmo_data.tracks.containers.packets import Listed
 from flowmo_data.tracks.parts import Loss
@@ -56,6 +57,8 @@ def missing_packets(
     end = float(ends[-1])
     if demuxer in BARE and listed.places.min() >= 0:
         found += _between_bytes(listed, ends, size)
+        if demuxer in ("ac3", "eac3"):
+            found += _in_packets(listed, seconds, ends)
     elif demuxer in ("matroska", "asf") and listed.are_in_order:
         found += _between_times(listed, seconds, ends, demuxer, time_unit)
         end = float(listed.times[-1]) * time_unit + float(seconds[-1])
@@ -80,6 +83,17 @@ def _between_bytes(listed: Listed, ends: npt.NDArray[np.float64], size: int) -> 
         words = f"{rest} bytes at its end are not a whole audio packet"
         found.append((words, [Loss(float(ends[-1]), rest * per_byte)]))
     return found
+
+
+def _in_packets(listed: Listed, seconds: npt.NDArray[np.float64], ends: npt.NDArray[np.float64]) -> list[Missing]:
+    """Return the frames of AC-3 inside other packets: FFmpeg joins one with a damaged sync word to the one before."""
+    usual = float(np.median(listed.sizes))
+    joined = (listed.sizes / usual + 0.1).astype(np.int64) - 1
+    places = np.flatnonzero(joined > 0)
+    if not len(places):
+        return []
+    lost = [Loss(float(ends[at]), float(joined[at] * seconds[at]), int(joined[at])) for at in places]
+    return [(f"{counted(int(joined[places].sum()), 'packet')} inside cannot be found, as sync words are damaged", lost)]
 
 
 def _between_times(

@@ -117,7 +117,9 @@ def _read(source: Source, demuxer: str, excerpt: Excerpt) -> tuple[_Stream, List
             num_missing = chosen.frames - len(listed) if listed is not None else 0
         probed = probe(container, chosen, rule_of(codec, 0))
         if probed is None:
-            raise AudioFileError.of(source.path, f"FFmpeg decodes no packet of its {codec}; is it encrypted?")
+            raise AudioFileError.of(
+                source.path, f"FFmpeg decodes no packet of its {codec}; is it damaged, or encrypted?"
+            )
         stream = _Stream(
             codec,
             chosen.index,

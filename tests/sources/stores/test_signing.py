@@ -54,5 +54,6 @@ def test_the_keys_are_looked_for_again_after_a_refusal(monkeypatch):
     first = signer._buckets
     signer.sign("bucket/a.mp3")
     assert set(first) == {"bucket"}
-    signer.forget("bucket/a.mp3")
+    assert signer.forget("bucket/a.mp3")
     assert not first
+    assert not signer.forget("bucket/b.mp3")  # refused at the same time, to another thread
