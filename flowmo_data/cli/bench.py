@@ -105,10 +105,10 @@ def bench(
 ) -> None:
     """Measure the speed of frames from FOLDER by workers and threads, against the decoder alone and common loaders.
 
-    FOLDER is a folder of audio, a file, a glob or a manifest, or the URL of one. Every configuration runs in its own
-    process, in turn, --repeats times. The first batch and the steady state are measured separately. "decoder alone" is
-    one core that does nothing but decode the same packets. "of limit" is the speed relative to "decoder alone" times
-    the cores in use.
+    FOLDER is a folder of audio, a file, a tar, a glob or a manifest, or the URL of one. Every configuration runs in its
+    own process, in turn, --repeats times. The first batch and the steady state are measured separately. "decoder
+    alone" is one core that does nothing but decode the same packets. "of limit" is the speed relative to "decoder
+    alone" times the cores in use.
 
     With --decoders, each installed decoder of MP3 decodes the same packets on one core instead, in turns of a batch;
     "native" with each instruction set of this processor, in stereo and in mono.

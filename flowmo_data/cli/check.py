@@ -13,7 +13,15 @@ from typing import Any
 
 import click
 
-from flowmo_data.cli.check_report import DAMAGED, UNREADABLE, WHOLE, CheckReport, FileCheck, sorted_checks
+from flowmo_data.cli.check_report import (
+    DAMAGED,
+    UNREADABLE,
+    WHOLE,
+    CheckReport,
+    FileCheck,
+    check_same_part,
+    sorted_checks,
+)
 from flowmo_data.cli.console import (
     check_writable,
     left_out_of,
@@ -112,9 +120,9 @@ def check(
 ) -> None:
     """Decode all files in FOLDER. Report which are whole, damaged (where, and how much is lost) or unreadable (why).
 
-    FOLDER is a folder of audio, a file, a glob, a manifest (.txt, .csv, .jsonl, .m3u) or an index, or the URL of one.
-    Damaged files are still streamed, without the lost parts. Unreadable files are skipped. StreamingAudioDataset(...,
-    exclude="LIST.txt") leaves both out.
+    FOLDER is a folder of audio, a file, a tar, a glob, a manifest (.txt, .csv, .jsonl, .m3u) or an index, or the URL of
+    one. Damaged files are still streamed, without the lost parts. Unreadable files are skipped.
+    StreamingAudioDataset(..., exclude="LIST.txt") leaves both out.
 
     Several folders with names, such as mixture=mix/ vocals=vocals/, have files that are aligned with each other. Files
     without a partner count as unreadable. If lengths in a set differ by more than 50 ms, its first file is damaged.
@@ -128,6 +136,8 @@ def check(
     for path, option in ((json_path, "--json"), (quarantine_path, "--quarantine")):
         if path:
             check_writable(path, option)
+    if json_path:
+        check_same_part(json_path, part)
     files = parse_files(folders)
     is_index = isinstance(files, str) and files.endswith(INDEX_SUFFIX)
     store = Store(storage_options)

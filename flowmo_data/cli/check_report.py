@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flowmo_data.cli.console import reasons_table, say, show
-from flowmo_data.errors import FilesError, FilesNotFoundError, counted, shown
+from flowmo_data.errors import FilesError, FilesNotFoundError, FlowmoDataError, counted, shown
 from flowmo_data.sources.corpus_parts.part import CorpusPart, part_in
 from flowmo_data.sources.corpus_parts.whole import odd_one_out, whole_corpus
 from flowmo_data.sources.member_paths import is_tar, order_key
@@ -110,6 +110,24 @@ class CheckReport(NamedTuple):
 def sorted_checks(checks: Sequence[FileCheck]) -> list[FileCheck]:
     """Return results in the order of a report."""
     return sorted(checks, key=lambda check: order_key(check.path))
+
+
+def check_same_part(path: Path, part: CorpusPart | None) -> None:
+    """Raise if a report on a part of a corpus would replace that on another part, hours of work perhaps.
+
+    Raises:
+        FlowmoDataError: it would.
+    """
+    try:
+        there = part_in(json.loads(path.read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if there is not None and (part is None or (there.number, there.count) != (part.number, part.count)):
+        new = "the whole corpus" if part is None else f"part {part}"
+        raise FlowmoDataError(
+            f"{path}: it is the report on part {there}, and one on {new} would replace it; give each a name of its "
+            "own, or delete it"
+        )
 
 
 def merged_report(paths: Sequence[str], store: Store) -> CheckReport:

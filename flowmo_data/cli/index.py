@@ -64,9 +64,9 @@ def index(
 ) -> None:
     """Write the lengths of all files in FOLDER, and the positions of their packets, to an index.
 
-    FOLDER is a folder of audio, a file, a glob or a manifest (.txt, .csv, .jsonl, .m3u), or the URL of one. Give the
-    index to StreamingAudioDataset in place of the folder. All ranks then have the same number of frames, lengths are
-    known, and any frame is found at once. Only WMA, and Vorbis in Matroska, are decoded for that.
+    FOLDER is a folder of audio, a file, a tar, a glob or a manifest (.txt, .csv, .jsonl, .m3u), or the URL of one. Give
+    the index to StreamingAudioDataset in place of the folder. All ranks then have the same number of frames,
+    lengths are known, and any frame is found at once. Only WMA, and Vorbis in Matroska, are decoded for that.
 
     Several folders with names, such as mixture=mix/ vocals=vocals/, have files that are aligned with each other: each
     frame is cut at the same place of all files with the same path below their folders, apart from the suffix.
@@ -86,7 +86,7 @@ def index(
             "--metadata and --segments are about the whole corpus: give them to flowmo-data merge, not with --part"
         )
     previous = _previous(output, files if root is None and isinstance(files, str) else root, storage_options)
-    if previous is not None and part is not None:
+    if previous is not None:
         _check_same_part(output, previous.part, part)
     if not is_url(output):
         check_writable(Path(output), "-o")
@@ -106,13 +106,14 @@ def index(
         say_what_is_gone(output, set(previous.table.column_names), built)
 
 
-def _check_same_part(output: str, previous: CorpusPart | None, part: CorpusPart) -> None:
-    """Raise if a part would replace another, as it does if all machines write to one name."""
-    if previous is None or (previous.number, previous.count) != (part.number, part.count):
+def _check_same_part(output: str, previous: CorpusPart | None, part: CorpusPart | None) -> None:
+    """Raise if a part would replace another, as it does if all machines write to one name, or a whole would."""
+    if (previous and (previous.number, previous.count)) != (part and (part.number, part.count)):
         there = "the index of a whole corpus" if previous is None else f"part {previous}"
+        new = "the index of a whole corpus" if part is None else f"part {part}"
+        name = f", such as part-{part.number}{INDEX_SUFFIX}" if part else ""
         raise FlowmoDataError(
-            f"{output}: it is {there}, and part {part} would replace it; give each part a name of its own, such as "
-            f"part-{part.number}{INDEX_SUFFIX}, or delete it"
+            f"{output}: it is {there}, and {new} would replace it; give each a name of its own{name}, or delete it"
         )
 
 

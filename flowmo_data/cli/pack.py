@@ -24,6 +24,7 @@ from flowmo_data.sources import excluded_paths, find_sources, is_url
 from flowmo_data.sources.metadata.of_files import TableMetadata
 from flowmo_data.sources.metadata.tables import Table, check_suffix
 from flowmo_data.sources.paths import common_folder
+from flowmo_data.tracks.index import INDEX_SUFFIX
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 _LEAST_BYTES = 10_240
@@ -64,9 +65,9 @@ class _Size(click.ParamType):  # type: ignore[type-arg]
 def pack(folder: str, output: str, size: int, metadata: str | None, seed: int | None, exclude: str | None) -> None:
     """Write the audio of FOLDER to tar shards: shard-000000.tar and so on, as WebDataset reads them.
 
-    FOLDER is a local folder, a glob, or tars. Files are copied as they are, in the order of their paths, each with its
-    sidecars (.json, .txt, .cls) behind it. Dots in names become underscores, because WebDataset takes all behind the
-    first dot for the suffix.
+    FOLDER is a local folder, a glob, a manifest, or tars. Files are copied as they are, in the order of their paths,
+    each with its sidecars (.json, .txt, .cls) behind it. Dots in names become underscores, because WebDataset takes
+    all behind the first dot for the suffix.
 
     A shard is written under a temporary name, read back, and compared with its files. If the command was stopped, run
     it again: shards that are finished stay. A folder that holds other shards is refused.
@@ -77,8 +78,14 @@ def pack(folder: str, output: str, size: int, metadata: str | None, seed: int | 
         raise click.UsageError(f"{folder}: only local files are packed; copy them to a disk first")
     if is_url(output):
         raise click.UsageError(f"-o {output}: shards are written to a local folder; copy them to the store then")
+    if folder.endswith(INDEX_SUFFIX):
+        raise click.UsageError(f"{folder}: it is an index; give the folder of its files")
     if metadata is not None:
         check_suffix(metadata)
+    try:
+        os.makedirs(output, exist_ok=True)
+    except OSError as error:
+        raise click.UsageError(f"-o {output}: the folder cannot be made ({error.strerror})") from error
     output = os.path.abspath(output)
     paths = list(find_sources(folder, excluded=excluded_paths(exclude)))
     root = os.path.abspath(folder) if os.path.isdir(folder) else common_folder(paths)
@@ -93,7 +100,7 @@ def pack(folder: str, output: str, size: int, metadata: str | None, seed: int | 
         )
     _say_names(plan)
     if known.num_missing:
-        say(f"{metadata}: {counted(known.num_missing, 'file')} without a row; packed without its .json")
+        say(f"{metadata}: {counted(known.num_missing, 'file')} without a row; packed without a .json of the table")
     check_folder(output, {shard.name for shard in plan.shards})
     kept = {shard.name for shard in plan.shards if is_finished(output, shard)}
     _write(output, [shard for shard in plan.shards if shard.name not in kept])
@@ -133,7 +140,6 @@ def _say_names(plan: Plan) -> None:
 
 
 def _write(output: str, shards: list[PlannedShard]) -> None:
-    os.makedirs(output, exist_ok=True)
     with progress() as display:
         task = display.add_task("packing", total=sum(len(shard.members) for shard in shards))
         for shard in shards:

@@ -130,8 +130,8 @@ def is_finished(folder: str, shard: PlannedShard) -> bool:
         raise ShardError(f"{path}: it is not a shard that this command has written ({error}); {_CHOOSE}") from error
     if [each[0] for each in found] != [member.name for member in shard.members]:
         raise ShardError(
-            f"{path}: it has other members than it would get now; were the folder, the metadata or --size others? "
-            f"{_CHOOSE}"
+            f"{path}: it has other members than it would get now; were the folder, the metadata, --size or "
+            f"--shuffle others? {_CHOOSE}"
         )
     return size == shard.size and found == [(each.name, each.size, each.mtime) for each in shard.members]
 

@@ -151,3 +151,14 @@ def test_parts_are_of_the_same_files_wherever_the_folder_is(folder, tmp_path):
     done("merge", tmp_path / "parts", "-o", tmp_path / "all.json", status=1)
     names = [each["path"].rpartition("/")[2] for each in json.loads((tmp_path / "all.json").read_text())["files"]]
     assert sorted(names) == sorted(path.name for path in folder.iterdir() if path.suffix != ".tak")
+
+
+def test_a_report_or_an_index_of_one_part_does_not_replace_that_of_another(folder, tmp_path):
+    report, index = tmp_path / "report.json", tmp_path / "part.parquet"
+    run("check", folder, "--part", "1/2", "--json", report)
+    run("index", folder, "--part", "1/2", "-o", index)
+    before = report.read_bytes(), index.read_bytes()
+    for part in (["--part", "2/2"], []):
+        assert "is the report on part 1/2, and one on" in done("check", folder, *part, "--json", report, status=1)
+        assert "it is part 1/2, and" in done("index", folder, *part, "-o", index, status=1)
+    assert (report.read_bytes(), index.read_bytes()) == before

@@ -44,7 +44,7 @@ def whole_corpus(
         raise FilesError(
             f"{odd[0]} and {odd[1]} (parts {known[odd[0]]} and {known[odd[1]]}) are parts of different corpora: their "
             "lists of files differ. If files were added, removed or renamed while the parts were made, make all parts "
-            "again; files that have not changed are not read again"
+            "again"
         )
     by_number: dict[int, str] = {}
     for path, part in known.items():

@@ -172,7 +172,8 @@ def files_of_entry(entry: object, left_out: dict[str, str], store: Store) -> Ite
     if not path:
         raise FilesNotFoundError("files='': an empty path; name a folder, a file or a glob ('.' is the current folder)")
     place = absolute(path)
-    if reason := compression_of(path):
+    reason = compression_of(path)
+    if reason and (is_url(path) or os.path.isfile(place)):
         raise FilesError(f"files={path!r}: {reason}")
     if is_member(place):
         yield from members_named(place, left_out, store)

@@ -122,7 +122,7 @@ def _in_text(file: Iterable[bytes], *, is_playlist: bool) -> Iterator[tuple[int,
             line = line[1:-1]
         if b"\0" in line:
             raise ManifestLineError(
-                f"line {number}: it is not text; a file with this suffix is read as a list of files"
+                f"line {number}: it is not text in UTF-8; a file with this suffix is read as a list of files"
             )
         yield number, _decoded(line, is_playlist=is_playlist)
 
@@ -161,7 +161,8 @@ def _in_json_lines(file: IO[bytes]) -> Iterator[tuple[int, str]]:
                     f"line {number}: it is not JSON ({error}); write one object, {example}"
                 ) from error
             if not isinstance(value, dict):
-                raise ManifestLineError(f"line {number}: it is {type(value).__name__} and not an object")
+                found = type(value).__name__
+                raise ManifestLineError(f"line {number}: it is a {found} and not an object; write one object a line")
             name = value[_file_column(value, number)]
             if name is not None and not isinstance(name, str):
                 raise ManifestLineError(f"line {number}: {name!r} is not a path")

@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from fnmatch import fnmatchcase
 from functools import partial
 
-from flowmo_data.errors import AudioFileError, FilesError, FilesNotFoundError
+from flowmo_data.errors import AudioFileError, FilesError, FilesNotFoundError, counted
 from flowmo_data.runtime.threads import ordered_map
-from flowmo_data.sources.folders import AUDIO_SUFFIXES, compression_of, is_hidden, kind_of_name
-from flowmo_data.sources.member_paths import is_tar, member_path, split_member
+from flowmo_data.sources.folders import AUDIO_SUFFIXES, compression_of, is_hidden, kind_of_name, summary
+from flowmo_data.sources.member_paths import file_of, is_tar, member_path, split_member
 from flowmo_data.sources.paths import is_url
 from flowmo_data.sources.stores.storage_options import FETCH_THREADS
 from flowmo_data.sources.stores.store import Store
@@ -95,8 +95,10 @@ def _audio(
         elif kind:
             left_out[member_path(member.name, tar)] = _NESTED if kind == "tar" else kind
     if is_empty and tar in named:
-        but = f" ({left_out[tar]})" if tar in left_out else ""
-        raise FilesNotFoundError(f"files={tar!r}: none of its {len(found.members)} members is audio, by its name{but}")
+        own = {path: reason for path, reason in left_out.items() if path == tar or file_of(path) == tar}
+        but = f"; left out: {summary(own)}" if own else ""
+        members = counted(len(found.members), "member")
+        raise FilesNotFoundError(f"files={tar!r}: no audio is read from its {members}{but}")
 
 
 def note_problems(tar: str, listed: ListedTar, left_out: dict[str, str]) -> None:

@@ -41,7 +41,7 @@ def merged_table(
     chosen = whole_corpus(
         {path: each.part for path, each in stored.items()},
         lambda one, other: bool(stored[one].table.equals(stored[other].table)),
-        command="flowmo-data index FOLDER",
+        command="flowmo-data index FOLDER -o PART.parquet",
     )
     found_root = _common_root(stored) if root is None else absolute(root)
     tables = [stored.pop(path).table for path in chosen]

@@ -57,11 +57,11 @@ def read_stored(path: str, store: Store, *, use_threads: bool = True) -> StoredI
     except FileNotFoundError:
         raise FilesNotFoundError(f"{path}: there is no such index; {make_one}") from None
     except (pa.ArrowException, OSError) as error:
-        raise FilesError(f"{path}: this is not an index ({error}); delete it, and {make_one}") from error
+        raise FilesError(f"{path}: this is not an index ({error}); leave it out, or {make_one}") from error
     values = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
     if values.get("version") != VERSION:
         if "version" not in values:
-            raise FilesError(f"{path}: it is a Parquet file, but not an index; delete it, and {make_one}")
+            raise FilesError(f"{path}: it is a Parquet file, but not an index; leave it out, or {make_one}")
         was = f"{path} is an index of version {values['version']}, and this is flowmo_data for version {VERSION}"
         raise IndexVersionError(f"{was}; {make_one}")
     return StoredIndex(path, table, values)

@@ -76,7 +76,7 @@ def test_manifests_are_entries_like_others(place):
         ("l.txt", "../music/*.ogg\n", FilesNotFoundError, r"l.txt, line 1: .*no file matches it"),
         ("l.txt", "\n\n", FilesNotFoundError, r"l.txt': this manifest lists no files; write a path in each line"),
         ("l.txt", "l.txt\n", FilesError, r"l.txt, line 1: l.txt is a manifest, and a manifest cannot list another"),
-        ("l.txt", b"ID3\0\0", FilesError, r"line 1: it is not text; a file with this suffix is read as a list"),
+        ("l.txt", b"ID3\0\0", FilesError, r"line 1: it is not text in UTF-8; a file with this suffix is"),
         ("l.csv", "a.wav\nb.wav\n", FilesError, r"l.csv, line 1: no column 'file_name', 'path' or 'audio_filepath' .*"
          r"the columns are 'a.wav'"),
         ("l.csv", "", FilesError, r"l.csv, line 1: .*the columns are none at all"),
@@ -86,7 +86,7 @@ def test_manifests_are_entries_like_others(place):
         ("l.jsonl", '{"path": "../music/a.wav"}\n{"text": 1}\n', FilesError, r"l.jsonl, line 2: .*columns are 'text'"),
         ("l.jsonl", '{"path": null}\n', FilesError, r"line 1: it names no file"),
         ("l.jsonl", '{"path": 7}\n', FilesError, r"line 1: 7 is not a path"),
-        ("l.jsonl", '["a"]\n', FilesError, r"line 1: it is list and not an object"),
+        ("l.jsonl", '["a"]\n', FilesError, r"line 1: it is a list and not an object; write one object a line"),
         ("l.jsonl", "a.wav\n", FilesError, r"l.jsonl, line 1: it is not JSON .*; write one object"),
     ],
 )  # fmt: skip

@@ -107,7 +107,7 @@ def test_a_tar_that_is_named_must_be_one_and_have_audio(tmp_path):
     with pytest.raises(FilesError, match=r"x\.tar': it is a compressed tar \(gzip\)"):
         find_sources(tmp_path / "x.tar")
     (tmp_path / "y.tar").write_bytes(tar_of({"a.txt": b"a"}))
-    with pytest.raises(FilesNotFoundError, match=r"y\.tar': none of its 1 members is audio"):
+    with pytest.raises(FilesNotFoundError, match=r"y\.tar': no audio is read from its 1 member"):
         find_sources(tmp_path / "y.tar")
 
 

@@ -171,10 +171,10 @@ def test_what_is_no_index_is_refused(folder, tmp_path):
     with pytest.raises(FilesNotFoundError, match="there is no such index; make one: flowmo-data index FOLDER -o"):
         AudioIndex.load(path)
     path.write_bytes(b"no parquet at all")
-    with pytest.raises(FilesError, match="this is not an index .*; delete it, and make one: flowmo-data index"):
+    with pytest.raises(FilesError, match="this is not an index .*; leave it out, or make one: flowmo-data index"):
         AudioIndex.load(path)
     parquet.write_table(pyarrow.table({"a": [1]}), path)
-    with pytest.raises(FilesError, match="it is a Parquet file, but not an index; delete it, and make one"):
+    with pytest.raises(FilesError, match="it is a Parquet file, but not an index; leave it out, or make one"):
         AudioIndex.load(path)
     table = AudioIndex.build(folder).table
     parquet.write_table(table.replace_schema_metadata({"flowmo_data.index": json.dumps({"version": 99})}), path)
