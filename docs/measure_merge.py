@@ -22,7 +22,7 @@ import numpy as np
 from flowmo_data.sources.corpus_parts.part import CorpusPart
 from flowmo_data.tracks.index import AudioIndex
 from flowmo_data.tracks.index.describing import NOTHING
-from flowmo_data.tracks.index.schema import import_pyarrow, schema
+from flowmo_data.tracks.index.schema import CONTAINER_NUMBERS, import_pyarrow, schema
 
 _PACKETS_BETWEEN_POINTS = 64
 _PACKET_BYTES = (500, 800)
@@ -52,7 +52,7 @@ def _table(names: list[str], num_points: int, random: np.random.Generator) -> An
     part = {
         **common, "header": 0xFFFBB064, "free_bytes": 0, "num_packets": num_packets, "stated_packets": num_packets,
         "end": 10_000_000, "lead": 0, "last_seek": 0, "excerpt_start": 0, "excerpt_first_sample": 0,
-        "excerpt_head": b"", "gaps": [],
+        "excerpt_head": b"", "gaps": [], **dict.fromkeys(CONTAINER_NUMBERS, 0),
     }  # fmt: skip
     kind = schema().field("parts").type.value_type
     points = pa.LargeListArray.from_arrays(np.arange(len(names) + 1) * num_points, np.cumsum(steps, axis=1).ravel())
