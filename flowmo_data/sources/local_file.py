@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -47,14 +48,9 @@ class LocalFile:
         Raises:
             AudioFileError: its state cannot be read.
         """
-        descriptor = open_file(path)
-        try:
+        with closing_after(open_file(path), path) as descriptor:
             status = os.fstat(descriptor)
             return cls(path, Stamp(status.st_size, status.st_mtime_ns, digest_of(descriptor, status.st_size)))
-        except OSError as error:
-            raise file_error(path, error) from error
-        finally:
-            os.close(descriptor)
 
     def read(self, start: int, stop: int) -> bytes:
         """Return the bytes `[start, stop)`; fewer if the file ends before `stop`.
@@ -63,17 +59,7 @@ class LocalFile:
             AudioFileError: the file cannot be read, or has changed since it was first seen.
             ResourceError: no file can be opened.
         """
-        descriptor = self.open()
-        try:
-            data = read_range(descriptor, start, min(stop, self.stamp.size))
-            self._check(descriptor)  # after the read, to notice a change during it
-        except OSError as error:
-            raise file_error(self.path, error) from error
-        finally:
-            os.close(descriptor)
-        if len(data) < min(stop, self.stamp.size) - start:
-            raise AudioFileError.of(self.path, f"cannot be read past byte {start + len(data)}")
-        return data
+        return read_checked(self.open(), self.path, start, min(stop, self.stamp.size), self._check)
 
     def fetch(self, ranges: Iterable[tuple[int, int]]) -> None:
         """See `Source.fetch`. Nothing is gained for a local file."""
@@ -89,13 +75,8 @@ class LocalFile:
 
     def check_unchanged(self) -> None:
         """Raise `AudioFileError` if the file is gone or has changed."""
-        descriptor = self.open()
-        try:
+        with closing_after(self.open(), self.path) as descriptor:
             self._check(descriptor)
-        except OSError as error:
-            raise file_error(self.path, error) from error
-        finally:
-            os.close(descriptor)
 
     def _check(self, descriptor: int) -> None:
         """Raise `AudioFileError` if an open file is not in the state of first sight."""
@@ -120,6 +101,41 @@ def open_file(path: str) -> int:
         os.close(descriptor)
         raise AudioFileError.of(path, f"it is {_KINDS.get(stat.S_IFMT(mode), 'no file')}, not a file with audio")
     return descriptor
+
+
+@contextmanager
+def closing_after(descriptor: int, path: str) -> Iterator[int]:
+    """Close a descriptor after the block, and raise its `OSError` as the error for the file at `path`."""
+    try:
+        yield descriptor
+    except OSError as error:
+        raise file_error(path, error) from error
+    finally:
+        os.close(descriptor)
+
+
+def read_checked(
+    descriptor: int, path: str, start: int, stop: int, check: Callable[[int], None], offset: int = 0
+) -> bytes:
+    """Return the bytes `[start, stop)` of a file, and close it.
+
+    Args:
+        descriptor: the file.
+        path: its path, for errors.
+        start: first byte.
+        stop: one past the last byte.
+        check: raises if the open file has changed.
+        offset: byte at which byte 0 is.
+
+    Raises:
+        AudioFileError: it cannot be read, or not so far, or has changed.
+    """
+    with closing_after(descriptor, path):
+        data = read_range(descriptor, offset + start, offset + stop)
+        check(descriptor)  # after the read, to notice a change during it
+    if len(data) < stop - start:
+        raise AudioFileError.of(path, f"cannot be read past byte {start + len(data)}")
+    return data
 
 
 def digest_of(descriptor: int, size: int, offset: int = 0) -> int:

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from flowmo_data.errors import AudioFileError
-from flowmo_data.sources.local_file import digest_of, file_error, open_file, read_range
+from flowmo_data.sources.local_file import closing_after, digest_of, file_error, open_file, read_checked, read_range
 from flowmo_data.sources.source import OpenedSource, Stamp, changed
 from flowmo_data.sources.stores.store import Store
+
+
+@contextmanager
+def errors_about(member: str) -> Iterator[None]:
+    """Raise an error about a tar as one about a member of it."""
+    try:
+        yield
+    except AudioFileError as error:
+        raise AudioFileError.of(member, error.reason) from error
+
+
+def _opened(tar: str, member: str) -> int:
+    with errors_about(member):
+        return open_file(tar)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,42 +49,25 @@ class LocalMember:
         Raises:
             AudioFileError: its state cannot be read.
         """
-        try:
-            descriptor = open_file(tar)
-        except AudioFileError as error:
-            raise AudioFileError.of(path, error.reason) from error
-        try:
+        with closing_after(_opened(tar, path), path) as descriptor:
             time = os.fstat(descriptor).st_mtime_ns
             return cls(path, tar, offset, Stamp(size, time, digest_of(descriptor, size, offset)))
-        except OSError as error:
-            raise file_error(path, error) from error
-        finally:
-            os.close(descriptor)
 
     def read(self, start: int, stop: int) -> bytes:
         """See `Source.read`."""
-        descriptor = self._open()
-        try:
-            data = self._read(descriptor, start, stop)
-            self._check(descriptor)  # after the read, to notice a change during it
-        except OSError as error:
-            raise file_error(self.path, error) from error
-        finally:
-            os.close(descriptor)
-        if len(data) < min(stop, self.stamp.size) - start:
-            raise AudioFileError.of(self.path, f"cannot be read past byte {start + len(data)}")
-        return data
+        descriptor = _opened(self.tar, self.path)
+        return read_checked(descriptor, self.path, start, min(stop, self.stamp.size), self._check, self.offset)
 
     def fetch(self, ranges: Iterable[tuple[int, int]]) -> None:
         """See `Source.fetch`. Nothing is gained for a local file."""
 
     def open(self) -> OpenedSource:
         """See `Source.open`."""
-        descriptor = self._open()
+        descriptor = _opened(self.tar, self.path)
 
         def read(start: int, stop: int) -> bytes:
             try:
-                return self._read(descriptor, start, stop)
+                return read_range(descriptor, self.offset + start, self.offset + min(stop, self.stamp.size))
             except OSError as error:
                 raise file_error(self.path, error) from error
 
@@ -77,22 +75,8 @@ class LocalMember:
 
     def check_unchanged(self) -> None:
         """See `Source.check_unchanged`."""
-        descriptor = self._open()
-        try:
+        with closing_after(_opened(self.tar, self.path), self.path) as descriptor:
             self._check(descriptor)
-        except OSError as error:
-            raise file_error(self.path, error) from error
-        finally:
-            os.close(descriptor)
-
-    def _open(self) -> int:
-        try:
-            return open_file(self.tar)
-        except AudioFileError as error:
-            raise AudioFileError.of(self.path, error.reason) from error
-
-    def _read(self, descriptor: int, start: int, stop: int) -> bytes:
-        return read_range(descriptor, self.offset + start, self.offset + min(stop, self.stamp.size))
 
     def _check(self, descriptor: int) -> None:
         """Raise `AudioFileError` if the member is not in the state of first sight. Others may have been added."""
@@ -116,15 +100,11 @@ class MemberStore:
 
     def read(self, url: str, start: int, stop: int) -> tuple[bytes, int | None]:
         """See `Store.read`."""
-        try:
+        with errors_about(url):
             return self.store.read(self.tar, self.offset + start, self.offset + stop)
-        except AudioFileError as error:
-            raise AudioFileError.of(url, error.reason) from error
 
     def stamp(self, url: str, *, patient: bool = True) -> Stamp:
         """See `Store.stamp`: the size is that of the member, and the rest is about the tar."""
-        try:
+        with errors_about(url):
             now = self.store.stamp(self.tar, patient=patient)
-        except AudioFileError as error:
-            raise AudioFileError.of(url, error.reason) from error
         return Stamp(self.size, now.mtime_ns, now.digest)

@@ -19,7 +19,7 @@ from flowmo_data.sources.source import Source, Stamp
 from flowmo_data.sources.stores.remote_file import RemoteFile
 from flowmo_data.sources.stores.store import Store
 from flowmo_data.sources.tars.headers import Member, NotATarError, Problem, members_of
-from flowmo_data.sources.tars.member import LocalMember, MemberStore
+from flowmo_data.sources.tars.member import LocalMember, MemberStore, errors_about
 from flowmo_data.sources.tars.tables import TarTable, tar_table
 
 _LOCAL_TABLES: dict[str, TarTable] = {}
@@ -103,10 +103,8 @@ def place_of(path: str, store: Store) -> tuple[Stamp, int]:
         AudioFileError: its tar cannot be read, or has no such member.
     """
     name, tar = split_member(path)
-    try:
+    with errors_about(path):
         table = table_of(tar, store)
-    except AudioFileError as error:
-        raise AudioFileError.of(path, error.reason) from error
     place = table.find(name)
     if place is None:
         raise AudioFileError.of(path, "the tar has no such member")
