@@ -186,7 +186,7 @@ class FileStream:
     def _reached(
         self, layout: Layout, workers: list[Progress], next_worker: int = 0, batches: int = 0
     ) -> ReachedInFiles:
-        return ReachedInFiles(self._loader_identity(layout), layout.rank, workers, next_worker, batches)
+        return ReachedInFiles(workers, next_worker, batches, self._loader_identity(layout), layout.rank)
 
     def _open(self, shard: Shard, order: Sequence[int], epoch: int) -> Iterator[tuple[int, AnyTimeline]]:
         """Yield the readable files of a shard, each with its number.

@@ -9,11 +9,9 @@ from flowmo_data.epochs.progress import Layout, Position, Progress
 
 
 @dataclass
-class ReachedInFiles:
-    """The progress of each worker at its last batch that the loop has received: a `Reached`."""
+class ReachedByWorkers:
+    """The progress of each worker at its last batch that the loop has received."""
 
-    identity: dict[str, Any]
-    rank: int
     workers: list[Progress]
     next_worker: int
     batches: int
@@ -24,12 +22,6 @@ class ReachedInFiles:
         self.next_worker = (worker + 1) % len(self.workers)
         self.batches += 1
 
-    def state(self) -> dict[str, Any]:
-        """See `Reached.state`."""
-        workers = [[worker.epoch, worker.handed_out] for worker in self.workers]
-        place = {"rank": self.rank, "batches": self.batches, "workers": workers, "next_worker": self.next_worker}
-        return {**self.identity, **place}
-
     def first_epoch(self) -> int:
         """See `Reached.first_epoch`."""
         return min(worker.epoch for worker in self.workers)
@@ -37,6 +29,20 @@ class ReachedInFiles:
     def position(self) -> Position:
         """See `Reached.position`."""
         return Position(dict(enumerate(self.workers)), len(self.workers), self.next_worker)
+
+
+@dataclass
+class ReachedInFiles(ReachedByWorkers):
+    """The progress of each worker, in a folder: a `Reached`."""
+
+    identity: dict[str, Any]
+    rank: int
+
+    def state(self) -> dict[str, Any]:
+        """See `Reached.state`."""
+        workers = [[worker.epoch, worker.handed_out] for worker in self.workers]
+        place = {"rank": self.rank, "batches": self.batches, "workers": workers, "next_worker": self.next_worker}
+        return {**self.identity, **place}
 
 
 @dataclass

@@ -12,7 +12,8 @@ from typing import Any
 
 from flowmo_data.epochs.mixtures.sets import MixedSpan, Mixture, naming
 from flowmo_data.epochs.mixtures.stages import Stage
-from flowmo_data.epochs.progress import Layout, Position, Progress, check_state
+from flowmo_data.epochs.progress import Layout, Progress, check_state
+from flowmo_data.epochs.reached import ReachedByWorkers
 from flowmo_data.epochs.sharding import Shard
 from flowmo_data.epochs.span import Span
 from flowmo_data.errors import OptionError, StateError
@@ -22,20 +23,11 @@ _PASSES_APART = 1 << 32
 
 
 @dataclass
-class ReachedInMixedFiles:
-    """The progress of each worker at its last batch that the loop has received: a `Reached`."""
+class ReachedInMixedFiles(ReachedByWorkers):
+    """The progress of each worker, in a mixture: a `Reached`."""
 
     stream: MixedFileStream
     layout: Layout
-    workers: list[Progress]
-    next_worker: int
-    batches: int
-
-    def count(self, worker: int, progress: Progress) -> None:
-        """See `Reached.count`."""
-        self.workers[worker] = progress
-        self.next_worker = (worker + 1) % len(self.workers)
-        self.batches += 1
 
     @property
     def epoch(self) -> int:
@@ -64,14 +56,6 @@ class ReachedInMixedFiles:
             "next_worker": self.next_worker,
             "stages": self.stream.stages_state(place, self.layout.shards[0], self.layout.batch_size),
         }
-
-    def first_epoch(self) -> int:
-        """See `Reached.first_epoch`."""
-        return min(worker.epoch for worker in self.workers)
-
-    def position(self) -> Position:
-        """See `Reached.position`."""
-        return Position(dict(enumerate(self.workers)), len(self.workers), self.next_worker)
 
 
 class _Share:
@@ -204,7 +188,7 @@ class MixedFileStream:
 
     def epoch_start(self, epoch: int, layout: Layout) -> ReachedInMixedFiles:
         """See `Stream.epoch_start`."""
-        return ReachedInMixedFiles(self, layout, [Progress(epoch, 0) for _ in layout.shards], 0, 0)
+        return ReachedInMixedFiles([Progress(epoch, 0) for _ in layout.shards], 0, 0, self, layout)
 
     def resumed(self, state: Mapping[str, Any], layout: Layout) -> ReachedInMixedFiles:
         """See `Stream.resumed`."""
@@ -220,7 +204,7 @@ class MixedFileStream:
             Progress(epoch, handed_out, 0, tuple((passes, spans) for passes, spans in sets))
             for epoch, handed_out, sets in state["workers"]
         ]
-        return ReachedInMixedFiles(self, layout, workers, state["next_worker"], state["batches"])
+        return ReachedInMixedFiles(workers, state["next_worker"], state["batches"], self, layout)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"mixture": self.mixture}
