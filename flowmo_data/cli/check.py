@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -40,7 +39,7 @@ from flowmo_data.sources import AlignedSources, Sources, Store, find_aligned, fi
 from flowmo_data.sources.corpus_parts.listing import list_part
 from flowmo_data.sources.corpus_parts.part import CorpusPart
 from flowmo_data.sources.member_paths import file_of
-from flowmo_data.sources.paths import common_folder, name_below
+from flowmo_data.sources.paths import common_root, name_below
 from flowmo_data.tracks import Loss, Track, open_track
 from flowmo_data.tracks.aligned import difference
 from flowmo_data.tracks.index import INDEX_SUFFIX, AudioIndex
@@ -196,8 +195,7 @@ def _part_of(
 
 def _names(files: str | Mapping[str, str], paths: Sequence[str]) -> dict[str, str]:
     """Return the names of paths below their common folder: another machine may have that at another place."""
-    is_folder = isinstance(files, str) and os.path.isdir(files)
-    root = os.path.abspath(str(files)) if is_folder else common_folder(paths)
+    root = common_root(files, paths)
     return {path: path if root is None else name_below(path, root) or path for path in paths}
 
 

@@ -161,6 +161,20 @@ def common_folder(paths: Sequence[str]) -> str | None:
     return parts[0].head + inner + parts[0].tail if inner else None
 
 
+def common_root(files: object, paths: Sequence[str]) -> str | None:
+    """Return the folder that the paths of some files are relative to; None if there is none.
+
+    Args:
+        files: what the user names; if it is a folder, it is the root.
+        paths: the absolute paths and URLs of the files.
+    """
+    if isinstance(files, (str, os.PathLike)) and os.path.isdir(files):
+        return os.path.abspath(files)
+    if isinstance(files, str) and is_url(files) and all(name_below(path, absolute(files)) for path in paths):
+        return absolute(files)
+    return common_folder(paths)
+
+
 def relative(path: str, folder: str) -> str:
     """Return a path relative to a folder, for `resolved`; the path itself if the two are in different stores."""
     if is_member(path):

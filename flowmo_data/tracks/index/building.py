@@ -25,7 +25,7 @@ from flowmo_data.sources.corpus_parts.listing import list_part
 from flowmo_data.sources.corpus_parts.part import CorpusPart
 from flowmo_data.sources.listing.entries import described
 from flowmo_data.sources.member_paths import file_of, is_member
-from flowmo_data.sources.paths import absolute, common_folder, name_below
+from flowmo_data.sources.paths import absolute, common_root, name_below
 from flowmo_data.sources.tars.opening import place_of, store_for
 from flowmo_data.tracks.aligned import SO_SKIPPED
 from flowmo_data.tracks.index.aligned_columns import NAME, SET
@@ -63,7 +63,7 @@ def build_table(
     else:
         aligned, sources = None, find_sources(files, store=store, whole_tars=part is not None)
     others = [] if aligned is None else aligned.problems
-    root = absolute(root) if root is not None else _common_root(files, [*sources, *others])
+    root = absolute(root) if root is not None else _root(files, [*sources, *others])
     named = [(path, _name(path, root)) for path in sources]
     if part is not None:
         labels = () if aligned is None else aligned.names
@@ -200,12 +200,8 @@ def _stamp(path: str, store: Store) -> list[int] | None:
     return [status.st_size, status.st_mtime_ns, 0]
 
 
-def _common_root(files: Files | AlignedFiles, sources: Sequence[str]) -> str:
-    if isinstance(files, (str, os.PathLike)) and os.path.isdir(files):
-        return os.path.abspath(files)
-    if isinstance(files, str) and is_url(files) and all(name_below(path, absolute(files)) for path in sources):
-        return absolute(files)
-    root = common_folder(sources)
+def _root(files: Files | AlignedFiles, sources: Sequence[str]) -> str:
+    root = common_root(files, sources)
     if root is None:
         raise FilesError(
             f"files={described(files)}: some files are local or in different stores, and an index's paths are relative "
