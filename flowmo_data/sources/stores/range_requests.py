@@ -16,7 +16,8 @@ from flowmo_data.sources.stores.connections import Answer, Connections
 from flowmo_data.sources.stores.retrying import http_status, is_missing, is_transient
 from flowmo_data.sources.stores.signing import Signer
 
-_NO_SUCH_RANGE = 416
+NO_SUCH_RANGE = 416
+"""the HTTP status if a range begins past the end of an object, as any range of an empty one does"""
 _MOST_REFUSALS = 3
 """refusals of signed URLs after which there are no more; one may come of keys that have expired"""
 
@@ -119,7 +120,7 @@ class S3Ranges:
         try:
             return self._http.get(self._signer.sign(path), start, stop)
         except Exception as error:
-            if is_missing(error) or is_transient(error) or http_status(error) == _NO_SUCH_RANGE:
+            if is_missing(error) or is_transient(error) or http_status(error) == NO_SUCH_RANGE:
                 raise
             is_first = self._signer.forget(path)
         answer = self._by_botocore(path, start, stop)

@@ -12,13 +12,11 @@ from flowmo_data.runtime.extras import import_extra
 from flowmo_data.sources.paths import UrlParts, split_url
 from flowmo_data.sources.source import Stamp
 from flowmo_data.sources.stores.object_states import digest_of, nanoseconds, stamp_of
-from flowmo_data.sources.stores.range_requests import HttpRanges, Ranges, S3Ranges
+from flowmo_data.sources.stores.range_requests import NO_SUCH_RANGE, HttpRanges, Ranges, S3Ranges
 from flowmo_data.sources.stores.reasons import file_error, files_errors, os_errors
 from flowmo_data.sources.stores.retrying import CutOffError, http_status, is_missing, retried
 from flowmo_data.sources.stores.storage_options import check_storage_options, defaults, options_of
 
-_NO_SUCH_RANGE = 416
-"""the HTTP status if a range begins past the end of an object, as any range of an empty one does"""
 _SMALL_BYTES = 1 << 16
 
 
@@ -185,10 +183,6 @@ class Store:
             name = each.strip("/").removeprefix(base).lstrip("/")
             yield Entry(root.head + (f"{inner}/{name}" if inner else name) + root.tail, name)
 
-    def _info(self, url: str) -> Any:
-        system, path = self._at(url)
-        return system.info(path)
-
     def _first_info(self, url: str) -> Any:
         system, path = self._reached(url)
         return system.info(path)
@@ -214,7 +208,7 @@ class Store:
             try:
                 _, etag, size, modified = ranges.get(path, 0, 1)
             except Exception as error:
-                if http_status(error) != _NO_SUCH_RANGE:  # an empty object
+                if http_status(error) != NO_SUCH_RANGE:  # an empty object
                     raise
             else:
                 if etag is not None and size is not None:
@@ -228,7 +222,7 @@ class Store:
             try:
                 data, _, size, _ = ranges.get(path, 0, _SMALL_BYTES)
             except Exception as error:
-                if http_status(error) != _NO_SUCH_RANGE:
+                if http_status(error) != NO_SUCH_RANGE:
                     raise
             else:
                 if size == len(data):
